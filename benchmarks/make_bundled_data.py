@@ -1,0 +1,101 @@
+"""
+Make the data files that the package carries, from the folder of source data.
+
+    python benchmarks/make_bundled_data.py SOURCE [--output omicstl/datasets/data]
+
+SOURCE holds ``plier/sle_65391_setgenes.h5ad``, ``plier/sle_49454_setgenes.h5ad``,
+``plier/genesets/canonicalPathways.gmt.gz`` and ``geneformer/gc30M_gene_name_id.tsv.gz``.
+The same sources give the same bytes. ``blood.gmt`` is written by hand and not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+from omicstl._data.gmt import GmtSet, dump_gmt, parse_gmt
+
+STEP = 32  # values are multiples of 1/32
+COHORTS = {"sle_65391_setgenes.h5ad": "sle_pediatric.npz", "sle_49454_setgenes.h5ad": "sle_adult.npz"}
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write what ``np.load`` reads, with LZMA in place of deflate and without time stamps."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_LZMA
+            archive.writestr(member, buffer.getvalue())
+
+
+def pack_cohort(source: Path, target: Path) -> None:
+    """
+    Store a cohort gene-major: the genes' medians, and what remains as two planes of bytes.
+
+    Almost every residual fits one byte; the second plane holds the rest and is nearly all zero.
+    """
+    adata = ad.read_h5ad(source)
+    if "set" in adata.obs:
+        adata = adata[adata.obs["set"] != "technical_replicate"].copy()
+    scaled = np.round(adata.X.T.astype(np.float64) * STEP)
+    if not np.array_equal(scaled / STEP, adata.X.T):
+        msg = f"{source.name} holds values that are no multiples of 1/{STEP}."
+        raise ValueError(msg)
+    values = scaled.astype(np.int16)
+    median = np.median(values, axis=1).astype(np.int16)
+    residual = values - median[:, None]
+    high = (residual.astype(np.int32) + 128) >> 8
+    arrays = {
+        "low": (residual - 256 * high).astype(np.int8),
+        "high": high.astype(np.int8),
+        "median": median,
+        "obs_names": np.asarray(adata.obs_names, dtype=str),
+        "var_names": np.asarray(adata.var_names, dtype=str),
+        "columns": np.asarray(adata.obs.columns, dtype=str),
+    }
+    for name, column in adata.obs.items():
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.cat.remove_unused_categories()
+            arrays[f"codes_{name}"] = np.asarray(column.cat.codes)
+            arrays[f"categories_{name}"] = np.asarray(column.cat.categories, dtype=str)
+        else:
+            arrays[f"values_{name}"] = column.to_numpy(dtype=np.float32)
+    write_npz(target, arrays)
+
+
+def pack_sets(source: Path, target: Path, collection: str) -> None:
+    """Write the sets of one MSigDB collection."""
+    note = f"MSigDB C2 CP:{collection}, CC BY 4.0"
+    sets = [GmtSet(item.name, note, item.genes) for item in parse_gmt(source) if item.name.startswith(f"{collection}_")]
+    dump_gmt(target, sorted(sets))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    default = Path(__file__).resolve().parent.parent / "omicstl" / "datasets" / "data"
+    parser.add_argument("--output", type=Path, default=default)
+    arguments = parser.parse_args()
+    source, output = arguments.source, arguments.output
+    output.mkdir(parents=True, exist_ok=True)
+    for name, packed in COHORTS.items():
+        pack_cohort(source / "plier" / name, output / packed)
+    for collection in ("REACTOME", "PID"):
+        pathways = source / "plier" / "genesets" / "canonicalPathways.gmt.gz"
+        pack_sets(pathways, output / f"{collection.lower()}.gmt.gz", collection)
+    shutil.copyfile(source / "geneformer" / "gc30M_gene_name_id.tsv.gz", output / "gc30M_gene_name_id.tsv.gz")
+    for path in sorted(output.iterdir()):
+        print(f"{path.stat().st_size:>9,}  {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One record per method: ``<name>.py`` defines ``RECORD``."""

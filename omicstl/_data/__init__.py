@@ -1,0 +1,1 @@
+"""The only room that touches AnnData: it reads, matches, writes and stores."""

@@ -1,0 +1,215 @@
+"""The one writer: everything is validated, then everything is assigned, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from omicstl._core.checks import check_flag, check_key_name
+from omicstl._data.adata import check_adata
+
+_ABSENT = object()
+_MAX_COLUMNS = 64
+_SLOTS = ("obs", "obsm", "varm", "layers", "uns")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a verb found out. `uns` is the value of ``adata.uns[key]``; other names are ``key`` or ``key_<what>``."""
+
+    key: str
+    obs: Mapping[str, Any] = field(default_factory=dict)
+    obsm: Mapping[str, Any] = field(default_factory=dict)
+    varm: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[str, Any] = field(default_factory=dict)
+    uns: Mapping[str, Any] | None = None
+
+
+def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: bool = False) -> None:
+    """Refuse, before any work is done, a target that the result of `kind` could not be written to."""
+    check_adata(adata)
+    check_flag("copy", copy)
+    check_key_name("key_added", key)
+    if adata.isbacked and (copy or adata.is_view):
+        what = "copied" if copy else "written to while it is a view"
+        msg = f"A backed AnnData cannot be {what}. Load it first: adata = adata.to_memory()."
+        raise NotImplementedError(msg)
+    there = adata.uns.get(key)
+    if kind == "projection" and isinstance(there, Mapping) and "model" in there:
+        msg = (
+            f"adata.uns[{key!r}] holds a fitted model (kind {there.get('kind')!r}), which a projection must not replace. "
+            f"Choose another name: key_added='{key}_projected'."
+        )
+        raise ValueError(msg)
+
+
+def commit(adata: AnnData, result: Result, *, copy: bool = False) -> AnnData | None:
+    """Write `result` into `adata`, or into a copy that is returned. On any failure `adata` is as it was."""
+    kind = None if result.uns is None else result.uns.get("kind")
+    check_target(adata, result.key, kind=kind if isinstance(kind, str) else None, copy=copy)
+    values = _validated(adata, result)
+    if copy:
+        target = adata.copy()
+        _assign(target, values)
+        return target
+    if adata.is_view:  # becomes an object of its own, as in scanpy, but only once all is in place
+        actual = adata.copy()
+        _assign(actual, values)
+        adata._init_as_actual(actual)
+        return None
+    _assign(adata, values)
+    return None
+
+
+def _assign(adata: AnnData, values: list[tuple[str, str, Any]]) -> None:
+    before = [(slot, name, _current(adata, slot, name)) for slot, name, _ in values]
+    try:
+        for slot, name, value in values:
+            getattr(adata, slot)[name] = value
+    except BaseException:
+        for slot, name, old in reversed(before):
+            if old is _ABSENT:
+                if name in getattr(adata, slot):
+                    del getattr(adata, slot)[name]
+            elif _current(adata, slot, name) is not old:
+                getattr(adata, slot)[name] = old
+        raise
+
+
+def _current(adata: AnnData, slot: str, name: str) -> Any:
+    return getattr(adata, slot).get(name, _ABSENT)
+
+
+def _validated(adata: AnnData, result: Result) -> list[tuple[str, str, Any]]:
+    rows: dict[str, tuple[Callable[[Any, str, tuple[int, ...]], Any], tuple[int, ...]]] = {
+        "obs": (_column, (adata.n_obs,)),
+        "obsm": (_matrix, (adata.n_obs,)),
+        "varm": (_matrix, (adata.n_vars,)),
+        "layers": (_layer, (adata.n_obs, adata.n_vars)),
+    }
+    values: list[tuple[str, str, Any]] = []
+    for slot, (convert, shape) in rows.items():
+        for name, value in getattr(result, slot).items():
+            check_key_name(f"a name in {slot}", name)
+            if name != result.key and not name.startswith(f"{result.key}_"):
+                msg = f"{slot}[{name!r}] does not belong to the key {result.key!r}: it must be called '{result.key}_<what>'."
+                raise ValueError(msg)
+            values.append((slot, name, convert(value, f"{slot}[{name!r}]", shape)))
+    if result.uns is not None:
+        values.append(("uns", result.key, owned(result.uns, f"uns[{result.key!r}]")))
+    return values
+
+
+def _shape_error(where: str, got: tuple[int, ...], wanted: str) -> ValueError:
+    return ValueError(f"{where} must have shape {wanted}, got {got}.")
+
+
+def _column(value: Any, where: str, shape: tuple[int, ...]) -> Any:
+    if isinstance(value, pd.Categorical):
+        if len(value) != shape[0]:
+            raise _shape_error(where, (len(value),), str(shape))
+        return value.copy()
+    array = _array(value, where)
+    if array.shape != shape:
+        raise _shape_error(where, array.shape, str(shape))
+    return array
+
+
+def _matrix(value: Any, where: str, shape: tuple[int, ...]) -> np.ndarray:
+    array = _array(value, where)
+    if array.ndim != 2 or array.shape[0] != shape[0]:
+        raise _shape_error(where, array.shape, f"({shape[0]}, k)")
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        msg = f"{where} must hold finite numbers only, got dtype {array.dtype} with values that are not."
+        raise ValueError(msg)
+    return array
+
+
+def _layer(value: Any, where: str, shape: tuple[int, ...]) -> Any:
+    matrix = value.copy() if sp.issparse(value) else _array(value, where)
+    if matrix.shape != shape:
+        raise _shape_error(where, matrix.shape, str(shape))
+    return matrix
+
+
+def _array(value: Any, where: str) -> np.ndarray:
+    """Return an owned, writeable, C-ordered NumPy array of numbers, or of strings (as object, as files give them)."""
+    if isinstance(value, np.ma.MaskedArray):
+        msg = f"{where} is a masked array; fill the masked values first."
+        raise TypeError(msg)
+    array = np.array(value, order="C", subok=False)
+    if array.dtype.kind in "biuf" and array.dtype.isnative:
+        return array
+    text = array.astype(object) if array.dtype.kind in "UT" else array
+    if text.dtype == object and text.ndim == 1 and all(isinstance(item, str) for item in text):
+        return text
+    msg = f"{where} must be numbers, or one dimension of strings, got dtype {array.dtype} of shape {array.shape}."
+    raise TypeError(msg)
+
+
+def owned(value: Any, where: str) -> Any:
+    """Return a copy of a value for `uns` that files can hold; `TypeError` or `ValueError` says where it is not one."""
+    if value is None or isinstance(value, (bool, str, float)):
+        return value if not isinstance(value, np.generic) else value.item()
+    if isinstance(value, np.generic):
+        return owned(value.item(), where)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            msg = f"{where} must fit 64 bits, got {value}."
+            raise ValueError(msg)
+        return value
+    if isinstance(value, Mapping):
+        for name in value:
+            check_key_name(f"a key of {where}", name)
+        return {name: owned(item, f"{where}[{name!r}]") for name, item in value.items()}
+    if isinstance(value, pd.DataFrame):
+        return _table(value, where)
+    if hasattr(value, "__array__") and hasattr(value, "dtype") and not isinstance(value, (pd.Series, pd.Index)):
+        return _array(value, where)
+    msg = (
+        f"{where} is of type {type(value).__name__}, which files cannot hold. Allowed are None, bool, int, float, str, "
+        "dict, arrays of numbers, one-dimensional arrays of strings, and DataFrames."
+    )
+    raise TypeError(msg)
+
+
+def _table(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    if table.shape[1] > _MAX_COLUMNS:
+        msg = f"{where} has {table.shape[1]} columns, at most {_MAX_COLUMNS} are allowed. Store a matrix and two name arrays."
+        raise ValueError(msg)
+    if not table.columns.is_unique or table.index.nlevels > 1 or table.columns.nlevels > 1:
+        msg = f"{where} must have unique column names and a simple index."
+        raise ValueError(msg)
+    copied = table.copy()
+    for name in copied.columns:
+        check_key_name(f"a column of {where}", name)
+        column = copied[name]
+        if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype.kind in "biuf":
+            continue
+        if not all(isinstance(item, str) for item in column):
+            msg = f"{where}[{name!r}] must hold numbers or strings only, got dtype {column.dtype}."
+            raise TypeError(msg)
+        copied[name] = column.astype(object)
+    # A string index without a name: what files give back unchanged.
+    copied.index = pd.Index([str(label) for label in copied.index], dtype=object)
+    return copied
+
+
+def keep_variables(adata: AnnData, index: np.ndarray, *, copy: bool = False) -> AnnData | None:
+    """Keep the variables at `index`, in that order, with all that belongs to them; in place, or in a copy."""
+    check_adata(adata)
+    check_flag("copy", copy)
+    if adata.isbacked:
+        msg = "The variables of a backed AnnData cannot be changed in place. Load it first: adata = adata.to_memory()."
+        raise NotImplementedError(msg)
+    kept = adata[:, index].copy()
+    if copy:
+        return kept
+    adata._init_as_actual(kept)
+    return None

@@ -1,0 +1,17 @@
+"""Data that come with the package, gene sets, and simulations with a known truth."""
+
+from omicstl.datasets._cohorts import sle_adult, sle_pediatric
+from omicstl.datasets._gene_sets import gene_sets
+from omicstl.datasets._identifiers import gene_identifiers
+from omicstl.datasets._reference import blood_reference
+from omicstl.datasets._simulate import PathwayTruth, simulate_pathways
+
+__all__ = [
+    "PathwayTruth",
+    "blood_reference",
+    "gene_identifiers",
+    "gene_sets",
+    "simulate_pathways",
+    "sle_adult",
+    "sle_pediatric",
+]

@@ -1,0 +1,221 @@
+"""Take results out of an AnnData in a form to work with; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicstl._core.checks import listed, missing_key
+from omicstl._data import store
+from omicstl._data.adata import check_adata
+from omicstl.models import base
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from omicstl.models.base import Model
+
+__all__ = ["factors", "loadings", "model"]
+
+_CONCAT = "ad.concat drops or merges `uns`: join with merge='same', uns_merge='same', or take the model before joining"
+
+
+def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
+    """Take a fitted model out of an AnnData, or out of a model file.
+
+    Parameters
+    ----------
+    adata
+        An AnnData that a fitting verb has written to, the path of a model file, or a model, which is returned as it is.
+    key
+        Name that the fit was written under. `None` takes the only model there.
+
+    Returns
+    -------
+    The model: its arrays are attributes, e.g. ``loadings`` of shape (n_features, n_factors) with ``features`` and ``names``.
+
+    Raises
+    ------
+    KeyError
+        If there is no model, none under `key`, or several and no `key`.
+    ValueError
+        If the stored model is incomplete or was changed, for example by a concatenation.
+    TypeError
+        If `adata` is none of the three.
+
+    Notes
+    -----
+    The model is the truth and ``varm`` a view of it for plots. Its digest is compared with the one noted at the fit.
+    Cost: one pass over the model's bytes. No data of the observations are in it.
+
+    Examples
+    --------
+    >>> import omicstl as otl
+    >>> target, truth = otl.datasets.simulate_pathways(rng=0)
+    >>> otl.tl.plier(target, truth.gene_sets, n_factors=5, max_iter=40, tol=1e-2)
+    >>> otl.get.model(target).loadings.shape[1]
+    5
+    """
+    if isinstance(adata, str | Path):
+        return base.from_dict(store.read_model(adata))
+    if isinstance(adata, base.Model):
+        return adata
+    check_adata(adata)
+    fits = {name: entry for name, entry in adata.uns.items() if isinstance(entry, Mapping) and "model" in entry}
+    if key is None:
+        if len(fits) != 1:
+            raise KeyError(_which(adata, fits))
+        key = next(iter(fits))
+    if key not in fits:
+        entry = adata.uns.get(key)
+        if isinstance(entry, Mapping) and entry.get("kind") == "projection":
+            msg = (
+                f"adata.uns[{key!r}] is a projection: its model is in the reference it came from "
+                f"(digest {str(entry['reference']['digest'])[:12]}). Pass that reference."
+            )
+            raise KeyError(msg)
+        if isinstance(entry, Mapping) and entry.get("kind") in base.KINDS:
+            msg = f"adata.uns[{key!r}] has lost its model. {_CONCAT}."
+            raise ValueError(msg)
+        raise missing_key(key, "models of adata.uns", list(fits))
+    return _stored(fits[key], key)
+
+
+def _which(adata: AnnData, fits: Mapping[str, Any]) -> str:
+    if fits:
+        return f"adata.uns holds {len(fits)} models: {listed(sorted(fits))}. Say which one: key={sorted(fits)[0]!r}."
+    return (
+        f"adata.uns holds no fitted model. Keys there: {listed(sorted(map(str, adata.uns))) or 'none'}. Fit one "
+        f"(otl.tl.plier), or pass the AnnData it was fitted on. {_CONCAT}."
+    )
+
+
+def _stored(entry: Mapping[str, Any], key: str) -> Model:
+    tree = entry["model"]
+    if not isinstance(tree, Mapping) or "kind" not in tree:
+        msg = f"adata.uns[{key!r}]['model'] is no stored model. {_CONCAT}."
+        raise ValueError(msg)
+    if "path" in tree:
+        tree = store.read_model(str(tree["path"]))
+    try:
+        digest = store.digest(dict(tree))
+        found = base.from_dict(dict(tree))
+    except KeyError as error:
+        msg = f"The model in adata.uns[{key!r}] is incomplete: {error} is missing. {_CONCAT}."
+        raise ValueError(msg) from None
+    if digest != entry.get("digest"):
+        msg = (
+            f"The model in adata.uns[{key!r}] is not the one that was fitted (digest {digest[:12]}, noted "
+            f"{str(entry.get('digest'))[:12]}). {_CONCAT}."
+        )
+        raise ValueError(msg)
+    return found
+
+
+def loadings(adata: AnnData | Model | str | Path, key: str | None = None) -> pd.DataFrame:
+    """Loadings of a fitted model as a table, genes × factors.
+
+    Parameters
+    ----------
+    adata
+        An AnnData with a fitted model, a model, or the path of a model file.
+    key
+        Name that the fit was written under. `None` takes the only model there.
+
+    Returns
+    -------
+    Table of shape (n_features, n_factors), non-negative and in units of z-scores for PLIER; index: features, columns: names.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        As `omicstl.get.model`.
+
+    Notes
+    -----
+    Sort a column to see which genes make a factor (:math:`Z` in :cite:p:`Mao2019`, equation 1). Cost: one copy of them.
+
+    Examples
+    --------
+    >>> import omicstl as otl
+    >>> target, truth = otl.datasets.simulate_pathways(rng=0)
+    >>> otl.tl.plier(target, truth.gene_sets, n_factors=5, max_iter=40, tol=1e-2)
+    >>> top = otl.get.loadings(target).iloc[:, 0].nlargest(3)
+    """
+    fitted: Any = model(adata, key)
+    return pd.DataFrame(
+        fitted.loadings.copy(), index=pd.Index(fitted.features, dtype=object), columns=list(fitted.names)
+    )
+
+
+def factors(adata: AnnData, key: str | None = None) -> AnnData:
+    """Scores of a fit or a projection as an AnnData of observations × factors, for any plot and test of scanpy.
+
+    Parameters
+    ----------
+    adata
+        An AnnData with ``obsm[key]`` of a fit or a projection.
+    key
+        Name that the scores were written under. `None` takes the only one there.
+
+    Returns
+    -------
+    AnnData of shape (n_obs, n_factors), float32, unitless scores; `obs` and `obsm` are copies of those of `adata`, `var`
+    holds what is known of each factor (for a projection: how well the genes at hand determine it).
+
+    Raises
+    ------
+    KeyError
+        If there are no such scores, or several and no `key`.
+    TypeError
+        If `adata` is no AnnData.
+
+    Notes
+    -----
+    Names of factors are `var_names`. Source: the scores :math:`B` of :cite:p:`Mao2019`. Cost: one copy.
+
+    Examples
+    --------
+    >>> import omicstl as otl
+    >>> target, truth = otl.datasets.simulate_pathways(rng=0)
+    >>> otl.tl.plier(target, truth.gene_sets, n_factors=5, max_iter=40, tol=1e-2)
+    >>> otl.get.factors(target).n_vars
+    5
+    """
+    from anndata import AnnData
+
+    check_adata(adata)
+    scored = [
+        name
+        for name, entry in adata.uns.items()
+        if name in adata.obsm and isinstance(entry, Mapping) and "names" in entry
+    ]
+    if key is None:
+        if len(scored) != 1:
+            msg = f"adata holds {len(scored)} sets of factor scores: {listed(sorted(scored))}. Say which one: key=..."
+            raise KeyError(msg)
+        key = scored[0]
+    if key not in scored:
+        raise missing_key(key, "factor scores of adata", scored)
+    entry = adata.uns[key]
+    var = pd.DataFrame(index=pd.Index([str(name) for name in entry["names"]], dtype=object))
+    quality = entry.get("quality")
+    if isinstance(quality, Mapping):
+        table = quality["factors"]
+        for column in table.columns.drop("factor"):
+            var[column] = table[column].to_numpy()
+    elif "summary" in entry:
+        best = entry["summary"].sort_values("auc", ascending=False).drop_duplicates("factor").set_index("factor")
+        best.index = best.index.astype(str)
+        for column in ("set", "auc", "fdr_nominal", "p_permutation"):
+            var[f"top_{column}"] = best[column].reindex(var.index).to_numpy()
+    return AnnData(
+        np.array(adata.obsm[key], dtype=np.float32),
+        obs=adata.obs.copy(),
+        var=var,
+        obsm={name: np.array(value) for name, value in adata.obsm.items() if isinstance(value, np.ndarray)},
+    )

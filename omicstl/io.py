@@ -1,0 +1,240 @@
+"""Read and write gene sets, models and tables of loadings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from omicstl._core.checks import check_number, listed, missing_key
+from omicstl._data import store
+from omicstl._data.genesets import gene_lists
+from omicstl._data.gmt import GmtSet, dump_gmt, parse_gmt
+from omicstl.models import base
+from omicstl.models.factor_table import FactorTable
+
+__all__ = ["factor_table", "read_gmt", "read_model", "write_gmt", "write_model"]
+
+
+# Gene sets
+
+
+def read_gmt(path: str | Path) -> dict[str, list[str]]:
+    """
+    Read gene sets from a GMT file: a name, a description and genes in each line, separated by tabs.
+
+    Parameters
+    ----------
+    path
+        A ``.gmt`` or ``.gmt.gz`` file.
+
+    Returns
+    -------
+    Name of each set and its genes, in the order of the file. Descriptions are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a line is malformed or a set occurs twice (the line is named), or the file is not UTF-8 text.
+
+    Notes
+    -----
+    Only tabs separate: names, descriptions and genes may hold blanks, which `decoupler.pp.read_gmt` (2.1) splits at.
+    A gene that a line repeats is kept once. Cost: one pass over the file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, omicstl as otl
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sets.gmt"
+    >>> otl.io.write_gmt(path, {"T cell": ["CD3E", "CD2"]})
+    >>> otl.io.read_gmt(path)
+    {'T cell': ['CD3E', 'CD2']}
+    """
+    return {item.name: item.genes for item in parse_gmt(path)}
+
+
+def write_gmt(
+    path: str | Path,
+    gene_sets: Mapping[str, Iterable[str]] | pd.DataFrame | str | Path,
+    *,
+    descriptions: Mapping[str, str] | None = None,
+) -> None:
+    """
+    Write gene sets to a GMT file.
+
+    Parameters
+    ----------
+    path
+        File to write; gzipped when its name ends in ``.gz``. An existing file is replaced.
+    gene_sets
+        A dict of set name to genes, a table with columns ``source`` and ``target``, a 0/1 table genes × sets, or
+        another GMT file.
+    descriptions
+        Description of each set; sets that are not named have an empty one.
+
+    Raises
+    ------
+    KeyError
+        If `descriptions` names a set that is not there.
+    TypeError, ValueError
+        If `gene_sets` is of another form, or a name cannot stand in a GMT file (tabs, line breaks, blanks at its ends).
+
+    Notes
+    -----
+    Equal sets give equal bytes, gzipped too. What was written reads back equal, except that a gene that a set repeats
+    is kept once. Cost: one pass.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, omicstl as otl
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "sets.gmt.gz"
+    >>> otl.io.write_gmt(path, {"B cell": ["CD19"]}, descriptions={"B cell": "CD19 alone"})
+    >>> otl.io.read_gmt(path)
+    {'B cell': ['CD19']}
+    """
+    lists = gene_lists(gene_sets)
+    notes = dict(descriptions or {})
+    for name in notes:
+        if name not in lists:
+            raise missing_key(name, "gene_sets", lists)
+    dump_gmt(path, [GmtSet(name, notes.get(name, ""), genes) for name, genes in lists.items()])
+
+
+# Models and tables of loadings
+
+
+def write_model(path: str | Path, model: base.Model) -> None:
+    """
+    Write a fitted model to a file that can be kept, shared and read again by every later version.
+
+    Parameters
+    ----------
+    path
+        File to write, by custom ``.npz``. It is complete or not there: written under another name first, then moved.
+    model
+        What `omicstl.get.model` returned, or `factor_table`.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no model.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    A zip of plain arrays with a manifest of names, shapes and SHA-256 sums; no code and no names of observations. Cost:
+    one pass over the arrays.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pandas as pd, omicstl as otl
+    >>> table = otl.io.factor_table(pd.DataFrame({"LV1": [1.0, 0.5]}, index=["CD19", "CD3E"]), penalty=1.0)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.npz"
+    >>> otl.io.write_model(path, table)
+    >>> otl.io.read_model(path).features.tolist()
+    ['CD19', 'CD3E']
+    """
+    given: object = model
+    if not isinstance(given, base.Model):
+        msg = f"`model` must be a fitted model, got {type(given).__name__}. Take it out first: otl.get.model(adata)."
+        raise TypeError(msg)
+    store.write_model(path, model.to_dict())
+
+
+def read_model(path: str | Path) -> base.Model:
+    """
+    Read a model that `write_model`, or a fit with ``model_path``, has written.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    The model, with its arrays as attributes; pass it as `reference` to `omicstl.tl.project`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, is no model of omicstl, or comes from a newer version.
+
+    Notes
+    -----
+    Every array is checked against its SHA-256 sum before any is used, and nothing in the file is executed. Cost: one pass
+    over the file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pandas as pd, omicstl as otl
+    >>> table = otl.io.factor_table(pd.DataFrame({"LV1": [1.0, 0.5]}, index=["CD19", "CD3E"]), penalty=1.0)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.npz"
+    >>> otl.io.write_model(path, table)
+    >>> otl.io.read_model(path).names.tolist()
+    ['LV1']
+    """
+    found: base.Model = base.from_dict(store.read_model(path))
+    return found
+
+
+def factor_table(table: pd.DataFrame, *, penalty: float) -> FactorTable:
+    r"""
+    Make a model of a published table of loadings, to project onto.
+
+    Parameters
+    ----------
+    table
+        Loadings, genes × factors: index of unique gene names, one column a factor, finite numbers in units of z-scores.
+    penalty
+        Ridge penalty of the scores (L2 of a PLIER result, its `score_penalty`), above 0.
+
+    Returns
+    -------
+    A model of kind ``"factor_table"``. It knows no training mean, so `omicstl.tl.project` standardises by the query.
+
+    Raises
+    ------
+    TypeError
+        If `table` is no DataFrame of numbers.
+    ValueError
+        If names repeat, values are not finite, the table is empty, or `penalty` is not above 0.
+
+    Notes
+    -----
+    Scores are :math:`B = (Z^\top Z + \lambda I)^{-1} Z^\top Y` :cite:p:`Taroni2019`. Cost: one copy of the table.
+
+    Examples
+    --------
+    >>> import pandas as pd, omicstl as otl
+    >>> otl.io.factor_table(pd.DataFrame({"LV1": [1.0, 0.5]}, index=["CD19", "CD3E"]), penalty=2.0).loadings.shape
+    (2, 1)
+    """
+    given: object = table
+    if not isinstance(given, pd.DataFrame) or not all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes):
+        msg = f"`table` must be a DataFrame of numbers, genes as index and factors as columns, got {type(given).__name__}."
+        raise TypeError(msg)
+    check_number(
+        "penalty", penalty, low=0, low_open=True, advice="Use the value published with the loadings (L2 of PLIER)."
+    )
+    if 0 in table.shape:
+        msg = f"`table` must hold at least one gene and one factor, got shape {table.shape}."
+        raise ValueError(msg)
+    for what, names in (("gene names (index)", table.index), ("factor names (columns)", table.columns)):
+        if not names.is_unique:
+            msg = f"The {what} of `table` must be unique, got {listed(names[names.duplicated()].unique())} more than once."
+            raise ValueError(msg)
+    loadings = table.to_numpy(dtype=np.float32)
+    if not np.isfinite(loadings).all():
+        msg = (
+            f"`table` holds {int((~np.isfinite(loadings)).sum())} values that are not finite. Fill or drop their genes."
+        )
+        raise ValueError(msg)
+    names = np.array([str(name) for name in table.columns], dtype=object)
+    return FactorTable(np.array([str(name) for name in table.index], dtype=object), names, loadings, float(penalty))

@@ -1,0 +1,1 @@
+"""Numerical functions: arrays in, named tuples out, no state."""

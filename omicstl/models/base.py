@@ -1,0 +1,63 @@
+"""What every fitted model offers, and how one is rebuilt from its stored form."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from omicstl._core.checks import listed
+
+KINDS = {"plier": "plier.PlierModel", "factor_table": "factor_table.FactorTable"}
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A fitted model is data: named arrays that go into an AnnData or a file and come back unchanged."""
+
+    kind: str
+    version: int
+
+    @property
+    def features(self) -> np.ndarray:
+        """Names of the variables it was fitted on."""
+        ...
+
+    @property
+    def names(self) -> np.ndarray:
+        """Names of its factors."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Stored form: nested dict of scalars, strings and arrays, with `kind` and `version`."""
+        ...
+
+
+@runtime_checkable
+class LinearModel(Model, Protocol):
+    """A model whose scores are ridge coefficients on loadings; what it does not know is `None`."""
+
+    loadings: np.ndarray
+    score_penalty: float
+    mean: np.ndarray | None
+    scale: np.ndarray | None
+    score_cov: np.ndarray | None
+    noise: np.ndarray | None
+
+
+def from_dict(tree: dict[str, Any]) -> Any:
+    """Rebuild a model from its stored form; the kind names the class."""
+    kind, version = tree.get("kind"), tree.get("version")
+    if kind not in KINDS:
+        msg = f"This is no omicstl model: kind {kind!r}, known kinds: {listed(sorted(KINDS))}."
+        raise ValueError(msg)
+    module, name = KINDS[kind].split(".")
+    cls = getattr(import_module(f"omicstl.models.{module}"), name)
+    if not isinstance(version, (int, np.integer)) or not 1 <= int(version) <= cls.version:
+        msg = (
+            f"This {kind} model has version {version!r}, and this omicstl reads versions 1 to {cls.version}. "
+            "Install a newer omicstl, or fit the model again."
+        )
+        raise ValueError(msg)
+    return cls.from_dict(tree)

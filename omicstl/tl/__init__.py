@@ -1,0 +1,7 @@
+"""Compute and annotate: fit models, carry them to other data, and say how far to trust them."""
+
+from ._plier import plier
+from ._project import project
+from ._stability import stability
+
+__all__ = ["plier", "project", "stability"]

@@ -1,0 +1,23 @@
+"""Fixtures that many tests share; the environment is set in the ``conftest.py`` of the root."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Run code in a fresh interpreter, warnings as errors, and return what it prints."""
+
+    def run(code: str, *, timeout: float = 120) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if done.returncode:
+            pytest.fail(f"A fresh interpreter ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        return done.stdout
+
+    return run
