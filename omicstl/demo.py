@@ -86,7 +86,9 @@ def demo(folder: str | Path = ".", *, progress: bool | None = None) -> AnnData:
     _say(f"Bring    {cohort.n_obs} samples of the adult cohort. {_trust(cohort)}")
     people = measured_people(cohort, MEASURED)
     cells = list(datasets.gene_sets("blood"))
-    table, notes = compare(people, compendium, gene_sets, cells=cells, patients=PATIENTS, n_draws=DRAWS, progress=progress)
+    table, notes = compare(
+        people, compendium, gene_sets, cells=cells, patients=PATIENTS, n_draws=DRAWS, progress=progress
+    )
     _say(f"Compare  {DRAWS} draws each of {_listed(PATIENTS)} of the {people.n_obs} patients whose cells were counted.")
     shuffled, messages = shuffle(cohort, compendium)
     _say(f"Refuse   the same cohort with its genes shuffled. {_trust(shuffled)}")
@@ -114,9 +116,10 @@ def _listed(values: Sequence[object]) -> str:
 
 def _trust(adata: AnnData) -> str:
     quality = adata.uns["plier"]["quality"]
+    r2, expected, null = (round(quality[name], 2) + 0.0 for name in ("r2", "r2_expected", "r2_null"))
     return (
-        f"Verdict: {quality['verdict']}; R² of held-out genes {quality['r2']:.2f} "
-        f"(the reference itself {quality['r2_expected']:.2f}, permuted genes {quality['r2_null']:.2f})."
+        f"Verdict: {quality['verdict']}; R² of held-out genes {r2:.2f} "
+        f"(the reference itself {expected:.2f}, permuted genes {null:.2f})."
     )
 
 
@@ -293,11 +296,13 @@ def draw(table: pd.DataFrame, cohort: AnnData, shuffled: AnnData) -> Figure:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with mpl.rc_context({"font.size": 10.5, "axes.titlesize": 11, "axes.titleweight": "bold", "legend.fontsize": 9.5}):
-        figure = Figure(figsize=(12, 5.4), dpi=140, layout="constrained", facecolor="white")
+        figure = Figure(
+            figsize=(12, 5.4), dpi=140, layout=ConstrainedLayoutEngine(wspace=0.04, hspace=0.06), facecolor="white"
+        )
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
         figure.suptitle(QUESTION, fontsize=15, fontweight="bold")
         grid = figure.add_gridspec(2, 3, width_ratios=(1.05, 1.15, 1))
         pl.transfer(table, show="named", ax=figure.add_subplot(grid[:, 0]))
@@ -307,7 +312,7 @@ def draw(table: pd.DataFrame, cohort: AnnData, shuffled: AnnData) -> Figure:
         above = figure.add_subplot(grid[0, 2])
         below = figure.add_subplot(grid[1, 2], sharex=above)
         pl.projection_quality(cohort, "plier", ax=above).set_xlabel("")
-        pl.projection_quality(shuffled, "plier", ax=below).get_legend().remove()
+        pl.projection_quality(shuffled, "plier", ax=below).legend_ = None
         above.set_title(f"The cohort: {cohort.uns['plier']['quality']['verdict']}", loc="left")
         below.set_title(f"Its genes shuffled: {shuffled.uns['plier']['quality']['verdict']}", loc="left")
     return figure

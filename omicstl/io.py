@@ -76,6 +76,10 @@ def write_gmt(
     descriptions
         Description of each set; sets that are not named have an empty one.
 
+    Returns
+    -------
+    `None`; writes `path`.
+
     Raises
     ------
     KeyError
@@ -117,6 +121,10 @@ def write_model(path: str | Path, model: base.Model) -> None:
         File to write, by custom ``.npz``. It is complete or not there: written under another name first, then moved.
     model
         What `omicstl.get.model` returned, or `factor_table`.
+
+    Returns
+    -------
+    `None`; writes `path`.
 
     Raises
     ------

@@ -11,6 +11,7 @@ from jax.experimental.sparse import BCSR
 from jaxtyping import Array, Bool, Float, Int
 
 from . import elastic_net
+from .linalg import spd_inverse
 from .loop import BROKEN, CONVERGED, GROW, RUNNING, STALLED
 
 AnyArray = Array | np.ndarray
@@ -118,8 +119,8 @@ def _alternate(config: Config, problem: Problem, state: State, i: Array) -> Stat
     eye = jnp.eye(state.loadings.shape[1], dtype=wide)
     pull = problem.prior_weight * _apply(problem.members, state.weights)
     target = state.cross + jnp.where(i >= FIRST_WEIGHTS, pull, 0).astype(dtype)
-    loadings = jnp.maximum(target @ jnp.linalg.inv(state.inner + problem.prior_weight * eye).astype(dtype), 0)
-    ridge = jnp.linalg.inv((loadings.T @ loadings).astype(wide) + problem.score_penalty * eye).astype(dtype)
+    loadings = jnp.maximum(target @ spd_inverse(state.inner + problem.prior_weight * eye).astype(dtype), 0)
+    ridge = spd_inverse((loadings.T @ loadings).astype(wide) + problem.score_penalty * eye).astype(dtype)
     if config.gram_form:
         scores = loadings @ ridge
         cross, inner = _products(config, problem, scores)

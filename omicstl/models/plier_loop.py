@@ -99,6 +99,7 @@ def _problem(
     sizes: tuple[int, int, int, int],
     sparse: bool,
 ) -> Any:
+    import scipy.linalg
     import scipy.sparse as sp
 
     from omicstl.kernels.plier import Problem
@@ -107,8 +108,8 @@ def _problem(
     overlap = (trained.T @ trained).toarray()
     mean = np.asarray(trained.sum(axis=0)).ravel() / p
     set_gram = pad(overlap / p - np.outer(mean, mean), m_pad, m_pad)
-    values, vectors = np.linalg.eigh(overlap)
-    ranker = pad(((vectors * (values / (values**2 + 25))) @ vectors.T).astype(np.float32), m_pad, m_pad)
+    # (M^2 + 25 I)^-1 M with M = C'C, the original's ridge on M
+    ranker = scipy.linalg.solve(overlap @ overlap + 25 * np.eye(m), overlap, assume_a="pos")
     penalties = PENALTIES if config.set_penalty is None else np.array([config.set_penalty])
     return Problem(
         data=pad(data.data, p_pad, n_pad),
@@ -117,7 +118,7 @@ def _problem(
         set_gram=set_gram,
         screen=set_gram.astype(np.float32),
         set_mean=pad(mean, m_pad),
-        ranker=ranker,
+        ranker=pad(ranker.astype(np.float32), m_pad, m_pad),
         real=np.arange(k_pad) < k,
         known=np.arange(m_pad) < m,
         n_genes=np.float64(p),

@@ -10,7 +10,7 @@ import numpy as np
 from omicstl import get
 from omicstl._core.checks import check_number, missing_key
 
-from ._style import ACCENT, GREY, axes, clean, wrapped
+from ._style import ACCENT, GREY, axes, clean, legend_below, wrapped
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -88,7 +88,7 @@ def loadings(
     if chosen is not None:
         inside[model.prior[:, [chosen]].indices] = True
 
-    ax = axes(ax, 4.2, 1.2 + 0.21 * top.size)
+    ax = axes(ax, 4.2, 1.6 + 0.21 * top.size)
     genes = [str(gene) for gene in np.asarray(model.features)[top]]
     colours = [ACCENT if known else GREY for known in inside[top]]
     ax.barh(range(top.size), values[top], color=colours, height=0.78)
@@ -99,9 +99,8 @@ def loadings(
     if chosen is not None:
         from matplotlib.patches import Patch
 
-        title = wrapped(str(model.sets[chosen]), 24)
         handles = [Patch(color=ACCENT, label="in the set"), Patch(color=GREY, label="not in it")]
-        ax.legend(handles=handles, title=title, loc="lower right", frameon=False, alignment="left")
+        legend_below(ax, handles, title=wrapped(str(model.sets[chosen]), 34), ncols=2)
     clean(ax, left=bool((values[top] < 0).any()))
     return ax
 

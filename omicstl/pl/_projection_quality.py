@@ -89,16 +89,20 @@ def _samples(adata: AnnData, key: str, quality: Mapping[str, Any], ax: Axes | No
         msg = f"obs[{key + '_r2'!r}] holds no value: R² needs at least 3 observations, got {adata.n_obs}. Use of='factors'."
         raise ValueError(msg)
     r2, null = r2[assessed], null[assessed]
-    ax = axes(ax, 4.6, 3.2)
+    ax = axes(ax, 5.4, 3.2)
     expected = float(quality.get("r2_expected", np.nan))
     low = min(0.0, float(np.quantile(np.concatenate([r2, null]), 0.005)))
     high = max(float(r2.max()), float(null.max()), expected if np.isfinite(expected) else 0.0, 0.05)
-    bins = np.linspace(low, high * 1.02, 36)
+    bins = np.linspace(low, high * 1.02, 36).tolist()
     share = np.full(r2.size, 100 / r2.size)
     ax.hist(np.clip(r2, low, None), bins, weights=share, color=DEEP, alpha=0.8, label="these samples")
-    ax.hist(np.clip(null, low, None), bins, weights=share, color=INK, histtype="step", linewidth=1.4, label="genes permuted")
+    ax.hist(
+        np.clip(null, low, None), bins, weights=share, color=INK, histtype="step", linewidth=1.4, label="genes permuted"
+    )
     if np.isfinite(expected):
-        ax.axvline(expected, ymax=0.55, color=ACCENT, linestyle=(0, (4, 2)), linewidth=1.8, label="the reference itself")
+        ax.axvline(
+            expected, ymax=0.55, color=ACCENT, linestyle=(0, (4, 2)), linewidth=1.8, label="the reference itself"
+        )
     ax.set_xlabel("R² of held-out genes")
     ax.set_ylabel("% of samples")
     above = 100 * float(np.mean(r2 > null))
@@ -113,16 +117,14 @@ def _factors(table: Any, ax: Axes | None) -> Axes:
     worst = table.sort_values("expected_r", kind="stable").head(WORST).iloc[::-1]
     ax = axes(ax, 5.2, 1.1 + 0.22 * len(worst))
     good = worst["interpretable"].to_numpy(dtype=bool)
-    ax.barh(
-        range(len(worst)), worst["expected_r"], color=[DEEP if ok else ACCENT for ok in good], height=0.75
-    )
+    ax.barh(range(len(worst)), worst["expected_r"], color=[DEEP if ok else ACCENT for ok in good], height=0.75)
     ax.set_yticks(range(len(worst)), [wrapped(str(name), 30, 1) for name in worst["factor"]])
     ax.set_ylim(-0.6, len(worst) - 0.4)
     ax.set_xlim(0, 1)
     ax.axvline(INTERPRETABLE, color=INK, linestyle=(0, (4, 2)), linewidth=1.3)
     ax.set_xlabel("expected correlation with the score on all genes")
     poor = int((~table["interpretable"].to_numpy(dtype=bool)).sum())
-    rest = f", the lowest {len(worst)} shown" if len(table) > len(worst) else ""
+    rest = f"\n(the lowest {len(worst)} shown)" if len(table) > len(worst) else ""
     ax.set_title(
         f"Do not interpret {poor} of {len(table)} factors{rest}"
         if poor

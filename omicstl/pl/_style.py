@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from omicstl._core.checks import listed
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 ACCENT, DEEP, PALE, GREY, INK = "#D55E00", "#0072B2", "#56B4E9", "#A7A9AC", "#222222"
@@ -18,9 +20,9 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
     if ax is not None:
         check_axes(ax)
         return ax
-    from matplotlib import pyplot
+    import matplotlib.pyplot as plt
 
-    return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def check_axes(ax: Any) -> None:
@@ -38,6 +40,27 @@ def clean(ax: Axes, *, left: bool = True) -> None:
     if not left:
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
+
+
+def legend_below(ax: Axes, handles: Sequence[Artist], *, title: str | None = None, ncols: int = 3) -> None:
+    """Put the legend below the label of the x axis, where no data are, whatever the size of the Axes."""
+    from matplotlib.transforms import offset_copy
+
+    below = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=-34, units="points")
+    ax.legend(
+        handles=handles,
+        title=title,
+        ncols=ncols,
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        frameon=False,
+        alignment="left",
+        borderaxespad=0,
+        borderpad=0,
+        columnspacing=1.4,
+        handletextpad=0.4,
+    )
 
 
 def wrapped(name: str, width: int = 28, lines: int = 3) -> str:

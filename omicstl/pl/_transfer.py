@@ -9,7 +9,7 @@ import pandas as pd
 
 from omicstl._core.checks import check_choice, missing_key
 
-from ._style import ACCENT, DEEP, INK, axes, clean, mix
+from ._style import ACCENT, DEEP, INK, axes, clean, legend_below, mix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,7 +146,9 @@ def _follows(values: pd.DataFrame, ax: Axes | None) -> Axes:
             height = i - 0.4 + (j + 0.5) * step
             if rho.size < FEW and source not in LAST:
                 words = "no factor in any draw" if rho.size == 0 else f"{rho.size} draw{'s' if rho.size > 1 else ''}"
-                ax.text(rho.max() + 0.04 if rho.size else 0.02, height, words, color=INK, va="center", fontsize="x-small")
+                ax.text(
+                    rho.max() + 0.04 if rho.size else 0.02, height, words, color=INK, va="center", fontsize="x-small"
+                )
             if rho.size == 0:
                 continue
             if rho.size > 1:
@@ -176,14 +178,6 @@ def _follows(values: pd.DataFrame, ax: Axes | None) -> Axes:
         )
         for source, (colour, marker) in styles.items()
     ]
-    ax.legend(
-        handles=marks,
-        loc="upper center",
-        bbox_to_anchor=(0.45, -0.15),
-        ncols=3,
-        frameon=False,
-        columnspacing=1.2,
-        handletextpad=0.2,
-    )
+    legend_below(ax, marks)
     clean(ax, left=False)
     return ax
