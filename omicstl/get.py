@@ -64,6 +64,11 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
         return base.from_dict(store.read_model(adata))
     if isinstance(adata, base.Model):
         return adata
+    if not hasattr(adata, "uns"):
+        msg = (
+            f"A fitted model is an AnnData with one, a model, or the path of a model file; got {type(adata).__name__}."
+        )
+        raise TypeError(msg)
     check_adata(adata)
     fits = {name: entry for name, entry in adata.uns.items() if isinstance(entry, Mapping) and "model" in entry}
     if key is None:

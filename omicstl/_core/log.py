@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from omicstl._core.checks import check_flag
 from omicstl._core.settings import settings
 
 _PACKAGE = "omicstl"
@@ -99,6 +100,8 @@ def _visible() -> bool:
 @contextmanager
 def progress(total: int | None, description: str, enabled: bool | None = None) -> Iterator[Progress]:
     """Show a progress bar. `None` follows ``settings.progress`` and shows it only in a terminal or a notebook."""
+    if enabled is not None:
+        check_flag("progress", enabled)
     show = settings.progress and settings.verbosity > 0 and _visible() if enabled is None else enabled
     if not show:
         yield _Silent()

@@ -134,7 +134,8 @@ def _alternate(config: Config, problem: Problem, state: State, i: Array) -> Stat
     history = state.history.at[i - 1].set(change)
     worse = (i > STALL_START) & (change > history[jnp.maximum(i - 1 - STALL_LAG, 0)])
     stalled = state.stalled + jnp.where(worse, 1, jnp.where(state.stalled > 1, -1, 0))
-    status = jnp.where(change < problem.tol, CONVERGED, jnp.where(stalled > STALL_LIMIT, STALLED, RUNNING))
+    done = (change < problem.tol) & (i >= FIRST_WEIGHTS)  # not before the gene sets had their say
+    status = jnp.where(done, CONVERGED, jnp.where(stalled > STALL_LIMIT, STALLED, RUNNING))
     status = jnp.where(jnp.isfinite(change), status, BROKEN)
     return state._replace(
         n_iter=i,

@@ -87,7 +87,7 @@ def match_factors(
             msg = no_overlap_message(first.rows, second.rows, "a", "b")
         raise ValueError(msg)
     found = matching.match_factors(first.values[shared.have_index], second.values[shared.want_index])
-    partner = np.where(found.assignment >= 0, second.names[found.assignment], None)
+    partner = pd.Series(np.where(found.assignment >= 0, second.names[found.assignment], None), dtype=object)
     return pd.DataFrame({"factor": first.names, "partner": partner, "correlation": found.correlation})
 
 

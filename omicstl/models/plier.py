@@ -158,6 +158,13 @@ def count_factors(values: np.ndarray, data: Prepared, wanted: int | None, genera
     """Every rule's number of components, and the number of factors used: the wanted one, or thrice Marchenko-Pastur's."""
     p, n = data.data.shape[0], data.n_obs
     values = values[: min(p, n)]
+    most = max(1, min(p, n - 1))
+    if wanted is not None and wanted > most:
+        msg = (
+            f"`n_factors` must be at most {most}, got {wanted}: {p} genes and {n} observations have no more independent "
+            "directions. Use None to let the data decide, or give gene sets with more genes."
+        )
+        raise ValueError(msg)
     found = rank.marchenko_pastur(values**2, p, n)
     small = not data.gram_form and data.data.size * min(p, n) <= 2e9
     rules = {
@@ -166,4 +173,4 @@ def count_factors(values: np.ndarray, data: Prepared, wanted: int | None, genera
         "gavish_donoho": rank.gavish_donoho(values, p, n),
         "permutation": rank.permutation(data.data, generator) if small and wanted is None else None,
     }
-    return Counts(rank.n_factors(found, n) if wanted is None else wanted, rules)
+    return Counts(min(rank.n_factors(found, n), most) if wanted is None else wanted, rules)

@@ -55,7 +55,8 @@ def iterate(
         problem = _problem(data, trained, config, prior_weight, score_penalty, k, (p_pad, n_pad, m_pad, k_pad), sparse)
         size = min(16, m_pad)
         shape = (p_pad, k_pad) if data.gram_form else (k_pad, n_pad)
-        state = plier.start(options, problem, pad(first, *shape), k_pad, size, config.max_iter)
+        room = bucket(config.max_iter, 512)  # another `max_iter` is no other program
+        state = plier.start(options, problem, pad(first, *shape), k_pad, size, room)
         problem, state = jax.device_put((problem, state))
         while True:
             state = loop.run(

@@ -32,6 +32,7 @@ def refit_plier(
     pairs: tuple[np.ndarray, np.ndarray],
     config: PlierConfig,
     n_refits: int,
+    holdout: float,
     streams: Streams,
     done: Callable[[], None],
 ) -> Refits:
@@ -44,7 +45,7 @@ def refit_plier(
 
     def once(i: int) -> Fit:
         own = Streams(int(streams.generator("refit", i).integers(2**63)))
-        prior = Prior(model.features, model.sets, model.prior, hold_out(model.prior, 0.2, own.generator("holdout")))
+        prior = Prior(model.features, model.sets, model.prior, hold_out(model.prior, holdout, own.generator("holdout")))
         start = PlierConfig(**{**config.__dict__, "init": "random" if i % 2 else "signs"})
         fit = fit_plier(data, rows, prior, start, own, singular=singular)
         done()

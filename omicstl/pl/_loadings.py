@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-    from omicstl.models.base import Model
+    from omicstl.get import Model
 
 
 def loadings(

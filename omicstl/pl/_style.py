@@ -42,17 +42,20 @@ def clean(ax: Axes, *, left: bool = True) -> None:
         ax.tick_params(axis="y", length=0)
 
 
-def legend_below(ax: Axes, handles: Sequence[Artist], *, title: str | None = None, ncols: int = 3) -> None:
+def legend_below(
+    ax: Axes, handles: Sequence[Artist], *, title: str | None = None, ncols: int = 3, left: float = 0
+) -> None:
     """Put the legend below the label of the x axis, where no data are, whatever the size of the Axes."""
+    from matplotlib import rcParams
     from matplotlib.transforms import offset_copy
 
-    below = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=-34, units="points")
+    below = offset_copy(ax.transAxes, fig=ax.get_figure(root=True), y=-4 * rcParams["font.size"], units="points")
     ax.legend(
         handles=handles,
         title=title,
         ncols=ncols,
         loc="upper left",
-        bbox_to_anchor=(0, 0),
+        bbox_to_anchor=(left, 0),
         bbox_transform=below,
         frameon=False,
         alignment="left",

@@ -178,6 +178,6 @@ def _follows(values: pd.DataFrame, ax: Axes | None) -> Axes:
         )
         for source, (colour, marker) in styles.items()
     ]
-    legend_below(ax, marks)
+    legend_below(ax, marks, left=-0.22)
     clean(ax, left=False)
     return ax

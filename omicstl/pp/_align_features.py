@@ -72,12 +72,12 @@ def align_features(
     found = match_features(names, model.features)
     if found.have_index.size == 0:
         raise ValueError(no_overlap_message(names, model.features, "adata.var_names", "the reference"))
-    target = keep_variables(adata, found.have_index, copy=copy)
-    info(f"Kept {found.have_index.size} of {names.size} genes, of {model.features.size} in the reference.")
-    if found.missing.size:
+    if found.missing.size:  # before anything is changed, in case that warnings are errors
         share = found.missing.size / np.size(model.features)
         warn(
             f"{found.missing.size} genes of the reference ({share:.0%}) are not in the data: {listed(found.missing)}.",
             TransferWarning,
         )
+    target = keep_variables(adata, found.have_index, copy=copy)
+    info(f"Kept {found.have_index.size} of {names.size} genes, of {model.features.size} in the reference.")
     return target

@@ -152,12 +152,13 @@ def plier(
     From the same start and hold-outs the original's answer is reproduced (``PLIER()``, commit fe4e9b2, ``R/Allfuncs.R``): same
     iterations, same penalties, same sets. Differences: gene names are matched exactly (the original's partial matching adds
     memberships), the sign of the start is fixed, the number of factors is not the elbow, sets below `min_genes` are left out
-    instead of kept empty, a factor is named by significant sets alone, and the penalty that leaves a share of factors
+    instead of kept empty, a factor is named by significant sets alone, `tol` is not asked before the gene sets enter at
+    iteration 20, and the penalty that leaves a share of factors
     annotated is read off the optimality condition at zero instead of 65 solutions. Loadings and scores are float32, gene-set
     algebra float64.
 
-    Cost: one pass over the data, two if there are more observations than half the genes (then an iteration works on
-    genes × genes and no longer grows with observations); O(n_genes · min(n_obs, n_genes) · k) an iteration.
+    Cost: two passes over the data. With more observations than half the genes an iteration works on genes × genes and no
+    longer grows with observations; O(n_genes · min(n_obs, n_genes) · k) an iteration.
 
     Examples
     --------
@@ -182,6 +183,7 @@ def plier(
     check_number(
         "holdout", holdout, low=0, high=0.5, low_open=True, advice="The held-out members make the test honest."
     )
+    given.check_unused(options, holdout, holdout_prior is not None, init_scores is not None)
     check_target(adata, key_added, kind="plier", copy=copy)
     random = streams(rng)
     expression = reader.read(adata, layer=layer)
@@ -214,6 +216,7 @@ def plier(
             found.check_size(matched, k, model_path)
 
         fit = fit_plier(data, expression.rows, prior, options, random, first, report, check)
+    found.doubt(fit, options, key_added)  # before anything is written, in case that warnings are errors
     params = asdict(options) | {
         "n_factors": fit.counts.used,
         "prior_weight": fit.model.prior_weight,
@@ -229,5 +232,5 @@ def plier(
     }
     result = found.result(adata, fit, matched, params, key_added, model_path)
     written = commit(adata, result, copy=copy)
-    found.tell(fit, options, matched, key_added)
+    found.tell(fit, matched, key_added)
     return written

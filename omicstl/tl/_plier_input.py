@@ -50,6 +50,19 @@ def config(
     )
 
 
+def check_unused(options: model_parts.PlierConfig, holdout: float, own_prior: bool, own_start: bool) -> None:
+    """Refuse options that another one makes void, rather than ignore them."""
+    void = [
+        ("init", options.init, "svd", own_start, "init_scores"),
+        ("holdout", holdout, 0.2, own_prior, "holdout_prior"),
+        ("annotated_fraction", options.annotated_fraction, 0.7, options.set_penalty is not None, "set_penalty"),
+    ]
+    for name, value, default, is_void, other in void:
+        if is_void and value != default:
+            msg = f"`{name}` has no use beside `{other}`, got {name}={value!r}. Leave one of the two out."
+            raise ValueError(msg)
+
+
 def check_samples(expression: reader.Expression, n_factors: int | None) -> None:
     n = expression.rows.n_rows
     if n < 4:
@@ -133,6 +146,9 @@ def init_scores(scores: np.ndarray | None, n_rows: int, n_factors: int | None) -
     if scores is None:
         return None
     scores = np.asarray(scores)
+    if scores.dtype.kind not in "iuf":
+        msg = f"`init_scores` must be an array of real numbers, got dtype {scores.dtype}."
+        raise TypeError(msg)
     if scores.ndim != 2 or scores.shape[1] != n_rows or (n_factors is not None and scores.shape[0] != n_factors):
         wanted = f"({'n_factors' if n_factors is None else n_factors}, {n_rows})"
         msg = (
@@ -144,5 +160,9 @@ def init_scores(scores: np.ndarray | None, n_rows: int, n_factors: int | None) -
         raise ValueError(msg)
     if not np.isfinite(scores).all():
         msg = "`init_scores` contains NaN or infinite values; only finite numbers can start the fit."
+        raise ValueError(msg)
+    empty = np.flatnonzero(~scores.any(axis=1))
+    if empty.size:
+        msg = f"`init_scores` has {empty.size} factors of zeros only (row {empty[0]} is the first), which can never change."
         raise ValueError(msg)
     return scores

@@ -88,7 +88,7 @@ def result(
     return Result(key=key, obsm={key: fit.scores}, varm={key: loadings}, uns=uns)
 
 
-def tell(fit: Fit, config: model_parts.PlierConfig, matched: genesets.MatchedSets, key: str) -> None:
+def tell(fit: Fit, matched: genesets.MatchedSets, key: str) -> None:
     model = fit.model
     rules = ", ".join(f"{name} {value}" for name, value in fit.counts.rules.items() if value is not None)
     info(
@@ -99,6 +99,9 @@ def tell(fit: Fit, config: model_parts.PlierConfig, matched: genesets.MatchedSet
     info(
         f"Stopped after {fit.n_iter} iterations ({fit.stopped}); {named} of {model.names.size} factors are named. Written to obsm, varm and uns[{key!r}]."
     )
+
+
+def doubt(fit: Fit, config: model_parts.PlierConfig, key: str) -> None:
     if fit.stopped == "max_iter":
         warn(
             f"PLIER did not converge in {config.max_iter} iterations (relative change of B {fit.history[-1]:.1e}, `tol` "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def project(
         Share of an observation's variance over genes (after removing each gene's mean in `adata`) that is predicted for each
         gene from all others, and the largest of the same with genes permuted; NaN below 3 observations.
     ``uns[key_added]``
-        ``reference`` (kind, digest), ``names``, ``params`` (with the `standardize` that was used) and ``quality``: ``factors``
+        ``reference`` (kind, digest, key), ``names``, ``params`` (with the `standardize` that was used) and ``quality``: ``factors``
         (expected correlation and slope against the score on all genes, ``interpretable`` from 0.8 on), ``gene_coverage``,
         ``missing_genes``, ``offset`` and ``scale_ratio`` per shared gene, ``median_offset``, ``r2``, ``r2_expected`` (of the
         reference's own samples on these genes), ``r2_null``, ``share_above_null`` and the ``verdict``: "supported", "weak"
@@ -160,7 +161,7 @@ def project(
         "reference": {
             "kind": model.kind,
             "digest": store.digest(model.to_dict()),
-            "key": target if key is None else key,
+            "key": _key_there(reference, key),
         },
         "names": model.names,
         "params": {
@@ -181,9 +182,18 @@ def project(
         obs={f"{target}_r2": scored.r2, f"{target}_r2_null": scored.r2_null},
         uns=uns,
     )
+    quality_of.doubt(quality, target)  # before anything is written, in case that warnings are errors
     written = commit(adata, result, copy=copy)
     quality_of.tell(quality, units, target)
     return written
+
+
+def _key_there(reference: Any, key: str | None) -> str | None:
+    """Name of the fit in the reference; a model by itself, or in a file, has none."""
+    uns = getattr(reference, "uns", None)
+    if uns is None or key is not None:
+        return None if uns is None else key
+    return next(name for name, entry in uns.items() if isinstance(entry, Mapping) and "model" in entry)
 
 
 def _default_key(reference: Any, key: str | None, model: LinearModel) -> str:

@@ -67,12 +67,15 @@ def _verdict(above: float, r2: float, expected: float) -> str:
 
 
 def tell(quality: dict[str, Any], units: Units, key: str) -> None:
-    factors = quality["factors"]
-    poor = factors["factor"][~factors["interpretable"]]
     info(
         f"Projected with {quality['gene_coverage']:.0%} of the reference's genes, standardised by {units.standardize!r}; "
         f"verdict: {quality['verdict']}. Written to obsm, varm, obs and uns[{key!r}]."
     )
+
+
+def doubt(quality: dict[str, Any], key: str) -> None:
+    factors = quality["factors"]
+    poor = factors["factor"][~factors["interpretable"]]
     if quality["gene_coverage"] < FEW_GENES:
         warn(f"Only {quality['gene_coverage']:.0%} of the reference's genes are in the data.", TransferWarning)
     if len(poor):

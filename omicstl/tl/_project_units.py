@@ -34,7 +34,9 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
     offset = ratio = None
     middle = np.nan
     if model.mean is not None and model.scale is not None:
-        with np.errstate(invalid="ignore", divide="ignore"):
+        if standardize == "none":  # z-scores: the reference's have mean 0 and spread 1
+            offset, ratio = mean, scale
+        else:
             offset = (mean - model.mean[present]) / model.scale[present]
             ratio = scale / model.scale[present]
         middle = float(np.median(np.abs(offset)))
@@ -51,15 +53,17 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
         elif offset is not None and middle <= OFFSET_WARNS:
             chosen = "reference"
         else:
-            why = (
-                "the model has no training statistics"
-                if offset is None
-                else f"its genes lie a median {middle:.1f} SD off the reference's"
-            )
+            if offset is None:
+                why = f"this {model.kind} model has no training statistics"
+                way_out = "Bring z-scores and choose 'none'"
+            else:
+                why = f"the genes lie a median {middle:.2f} SD off the reference's (at most {OFFSET_WARNS:g})"
+                way_out = "Bring them to the reference's scale (otl.pp.match_distribution, then standardize='reference' on that layer)"
+            others = [] if n < 2 else ["'query'"] if offset is None else ["'query'", "'center'"]
             msg = (
                 f"{n} observation{'s' if n > 1 else ''} cannot be standardised automatically: their own statistics need "
-                f"{OWN_STATISTICS} or more, and {why}. Bring them to the reference's scale "
-                "(otl.pp.match_distribution, then standardize='reference' on that layer), or choose 'query' or 'center' knowingly."
+                f"{OWN_STATISTICS} or more, and {why}. {way_out}"
+                f"{', or choose ' + ' or '.join(others) + ' knowingly' if others else ''}."
             )
             raise ValueError(msg)
     if chosen == "reference" and middle > OFFSET_REFUSES and not force:
@@ -74,13 +78,20 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
             f"The genes lie a median {middle:.1f} SD off those of the reference: another platform, or another scale "
             f"(log base, normalisation). Scores are on the cohort's own statistics ({chosen!r})."
             if chosen in ("query", "center")
+            else f"The values lie a median {middle:.1f} SD off 0, so they are no z-scores as standardize='none' takes them to be."
+            if chosen == "none"
             else f"The genes lie a median {middle:.1f} SD off those of the reference: another platform, or another scale (log "
             "base, normalisation). With the reference's statistics the factors absorb that shift.",
             TransferWarning,
         )
     if chosen == "query":
         if n < 2:
-            msg = "standardize='query' needs at least 2 observations, got 1. Use 'reference', after otl.pp.match_distribution if the platform differs."
+            way_out = (
+                "Bring z-scores and use 'none'."
+                if offset is None
+                else "Use 'reference', after otl.pp.match_distribution if the platform differs."
+            )
+            msg = f"standardize='query' needs at least 2 observations, got 1. {way_out}"
             raise ValueError(msg)
         if n < OWN_STATISTICS:
             warn(

@@ -118,12 +118,13 @@ def stability(
         tol=float(params["tol"]),
         max_iter=int(params["max_iter"]),
     )
+    holdout = 0.2 if params["holdout"] is None else float(params["holdout"])  # None: the fit was given its own
     random = streams(rng)
     scores = np.asarray(adata.obsm[key])
     from omicstl.models.stability import refit_plier
 
     with progress_bar(n_refits, "refits", progress) as bar:
-        refits = refit_plier(model, data, expression.rows, scores, pairs, config, n_refits, random, bar.update)
+        refits = refit_plier(model, data, expression.rows, scores, pairs, config, n_refits, holdout, random, bar.update)
     factors = pd.DataFrame(
         {
             "factor": model.names,

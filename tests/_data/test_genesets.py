@@ -3,8 +3,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import sparse
 
 from omicstl._data.genesets import GeneSets, match, read_gene_sets
@@ -60,7 +59,9 @@ def test_duplicated_set_names_both_lines(tmp_path):
         parse_gmt(write(tmp_path, "A\t\tCD2\nA\t\tCD3E\n"))
 
 
-@pytest.mark.parametrize("data", [b"\x1f\x8b\x08\x00broken", gzip.compress(b"A\t\tCD2\n" * 99, mtime=0)[:-9], b"A\t\t\xff\xfe"])
+@pytest.mark.parametrize(
+    "data", [b"\x1f\x8b\x08\x00broken", gzip.compress(b"A\t\tCD2\n" * 99, mtime=0)[:-9], b"A\t\t\xff\xfe"]
+)
 def test_unreadable_file(tmp_path, data):
     with pytest.raises(ValueError, match=r"a\.gmt is not a readable GMT file"):
         parse_gmt(write(tmp_path, data))

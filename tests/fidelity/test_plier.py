@@ -34,7 +34,11 @@ def fitted(golden):
     start = (golden["svd_v"][:, :k] * golden["svd_d"][:k]).T
     with pytest.warns(otl.ConvergenceWarning, match="did not converge in 350"):
         otl.tl.plier(
-            adata, table(golden, "prior_packed"), n_factors=k, holdout_prior=table(golden, "C_packed"), init_scores=start
+            adata,
+            table(golden, "prior_packed"),
+            n_factors=k,
+            holdout_prior=table(golden, "C_packed"),
+            init_scores=start,
         )
     return adata
 

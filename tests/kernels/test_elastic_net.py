@@ -42,7 +42,9 @@ def test_equals_scikit_learn(penalty):
     assert not found.overflow
     for i in range(k):
         total = penalty + ridge[i]
-        peer = ElasticNet(alpha=total, l1_ratio=penalty / total, positive=True, tol=1e-12, max_iter=100_000).fit(c, z[:, i])
+        peer = ElasticNet(alpha=total, l1_ratio=penalty / total, positive=True, tol=1e-12, max_iter=100_000).fit(
+            c, z[:, i]
+        )
         np.testing.assert_allclose(found.coef[:, i], peer.coef_, atol=1e-5)
     if penalty == 0.3:
         assert (found.coef > 0).sum() < 20

@@ -18,7 +18,9 @@ def test_candidates_are_the_sets_of_small_mean_rank(seed, selection):
     score = rng.integers(0, 12 if seed % 2 else 1000, size=(50, 7)).astype(np.float32)  # few values: many ties
     small = rankdata(-score, axis=0) <= 10
     expected = small if selection == "fast" else np.broadcast_to(small.any(1, keepdims=True), small.shape)
-    np.testing.assert_array_equal(np.asarray(jax.jit(plier.candidates, static_argnums=(1, 2))(score, 10, selection)), expected)
+    np.testing.assert_array_equal(
+        np.asarray(jax.jit(plier.candidates, static_argnums=(1, 2))(score, 10, selection)), expected
+    )
 
 
 def test_the_penalty_equals_that_of_the_whole_path():
@@ -40,7 +42,9 @@ def test_the_penalty_equals_that_of_the_whole_path():
     assert 0 < min(share) < max(share) or len(set(share)) > 1
     expected = grid[np.argmin(np.abs(0.7 - np.array(share)))]
     with jax.enable_x64(True):
-        found = jax.jit(plier.choose_penalty, static_argnums=4)(corr.max(0), grid, np.ones(8, bool), np.float64(0.7), 0.9)
+        found = jax.jit(plier.choose_penalty, static_argnums=4)(
+            corr.max(0), grid, np.ones(8, bool), np.float64(0.7), 0.9
+        )
         assert float(found) == pytest.approx(expected, rel=1e-12)
 
 

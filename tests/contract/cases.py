@@ -1,0 +1,142 @@
+"""How to call every verb in the contract tests: one small data set of one shape, so that all of them share compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+import omicstl as otl
+from omicstl._core.registry import records
+from omicstl.datasets._simulate import PathwayTruth
+
+N_OBS, N_QUERY, N_VARS = 40, 16, 200
+FIT = {"n_factors": 4, "max_iter": 60, "tol": 1e-3}
+
+
+@cache
+def _simulated() -> tuple[AnnData, PathwayTruth]:
+    return otl.datasets.simulate_pathways(N_OBS, N_VARS, n_query=N_QUERY, n_sets=12, n_factors=3, rng=0)
+
+
+@cache
+def _fitted() -> AnnData:
+    adata = _simulated()[0][:N_OBS].copy()
+    otl.tl.plier(adata, gene_sets(), **FIT)
+    return adata
+
+
+def gene_sets() -> dict[str, list[str]]:
+    """The sets that drive the simulated data."""
+    return _simulated()[1].gene_sets
+
+
+def cohort() -> AnnData:
+    """A reference cohort without results; Y is held as it is (observations below half the genes)."""
+    return _simulated()[0][:N_OBS].copy()
+
+
+def query() -> AnnData:
+    """A second cohort with the same loadings."""
+    return _simulated()[0][N_OBS:].copy()
+
+
+def fitted() -> AnnData:
+    """The reference cohort with a fit of PLIER."""
+    return _fitted().copy()
+
+
+def plier(adata: AnnData, **options: Any) -> AnnData | None:
+    """`tl.plier` with the options of the tests."""
+    return otl.tl.plier(adata, gene_sets(), **{**FIT, **options})
+
+
+def _stability(adata: AnnData, **options: Any) -> AnnData | None:
+    layer = options.pop("layer", None)  # refits read what the fit read
+    if layer is not None:
+        adata.uns["plier"]["params"]["layer"] = layer
+    return otl.tl.stability(adata, n_refits=2, **options)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A verb, its input, and what it promises."""
+
+    verb: str
+    make: Callable[[], AnnData]
+    call: Callable[..., AnnData | None]
+    key: str
+    writes: frozenset[str]
+    """Slots with ``{key}``, of the registry's record where there is one."""
+    passes: int
+    """Passes over the rows, as the docstring says; 0 if values are not read."""
+    breaks: str
+    """A function in the middle of the verb, to let it fail there."""
+    backed: bool = True
+    seeded: bool = False
+
+
+def _writes(name: str) -> frozenset[str]:
+    return frozenset(records()[name].writes)
+
+
+CASES = {
+    case.verb: case
+    for case in (
+        Case("tl.plier", cohort, plier, "plier", _writes("plier"), 2, "omicstl.kernels.loop.run", seeded=True),
+        Case(
+            "tl.project",
+            query,
+            lambda adata, **options: otl.tl.project(adata, _fitted(), **options),
+            "plier",
+            _writes("project"),
+            2,
+            "omicstl.models.projection.score_rows",
+        ),
+        Case(
+            "tl.stability",
+            fitted,
+            _stability,
+            "plier",
+            _writes("stability"),
+            2,
+            "omicstl.kernels.loop.run",
+            seeded=True,
+        ),
+        Case(
+            "pp.match_distribution",
+            query,
+            lambda adata, **options: otl.pp.match_distribution(adata, _fitted(), **options),
+            "matched",
+            frozenset({"layers/{key}"}),
+            2,
+            "omicstl.kernels.distribution.rankdata",
+        ),
+        Case(
+            "pp.align_features",
+            lambda: query()[:, ::-1].copy(),
+            lambda adata, **options: otl.pp.align_features(adata, _fitted(), **options),
+            "",
+            frozenset(),
+            0,
+            "omicstl.pp._align_features.keep_variables",
+            backed=False,
+        ),
+    )
+}
+
+
+def results(adata: AnnData, case: Case) -> dict[str, Any]:
+    """What a verb has written, by slot; the whole object for a verb that changes its shape."""
+    if not case.key:
+        return {"X": adata.X, "var_names": np.asarray(adata.var_names, dtype=str)}
+    found = {}
+    for slot in case.writes:
+        room, name = slot.format(key=case.key).split("/")
+        value = getattr(adata, room)[name]
+        found[f"{room}/{name}"] = value.to_numpy() if room == "obs" else value
+    return found
