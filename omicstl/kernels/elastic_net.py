@@ -78,7 +78,10 @@ def solve(
                 return b.at[j].add(step), g - local[j] * step[None, :], largest
 
             b, g, _, n = carry
-            b, g, largest = jax.lax.fori_loop(0, size, coordinate, (b, g, jnp.zeros_like(limit)))
+            # Coordinates at zero that would not move are skipped beyond the last that may: exchanges put support first.
+            free = jnp.any((b > 0) | ((g > 0) & (inverse > 0)), axis=1)
+            reach = jnp.max(jnp.where(free, jnp.arange(1, size + 1), 0))
+            b, g, largest = jax.lax.fori_loop(0, reach, coordinate, (b, g, jnp.zeros_like(limit)))
             return b, g, jnp.any(largest > limit), n + 1
 
         b, _, _, n = jax.lax.while_loop(
