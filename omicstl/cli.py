@@ -24,7 +24,7 @@ SUFFIXES = (".h5ad", ".zarr")
 COLLECTIONS = ("blood", "reactome", "pid")
 EXAMPLES = """\
 examples:
-  see what it is about, on data that come with the package (two minutes)
+  see what it is about, on data that come with the package (about a minute)
     python -m omicstl demo figures
 
   learn pathway factors of a compendium of log expression, once
@@ -42,6 +42,9 @@ Warnings go to stderr, one line each; with --strict a pipeline stops at a doubtf
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; `argv` None takes that of the process."""
+    if not (sys.argv[1:] if argv is None else argv):
+        parser().print_help(sys.stderr)
+        return 2
     arguments = parser().parse_args(argv)
     try:
         with _warnings_in_a_line(strict=getattr(arguments, "strict", False)):
@@ -273,7 +276,8 @@ def _gene_sets(given: Sequence[str]) -> dict[str, list[str]]:
 
 def _kind(path: Path, argument: str) -> str:
     if path.suffix not in SUFFIXES:
-        msg = f"{argument}: {str(path)!r} has no known ending. Use one of {', '.join(SUFFIXES)}."
+        allowed = (".npz", *SUFFIXES) if argument == "--reference" else SUFFIXES
+        msg = f"{argument}: {str(path)!r} has no known ending. Use one of {', '.join(allowed)}."
         raise ValueError(msg)
     return path.suffix
 

@@ -43,7 +43,9 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
     KeyError
         If there is no model, none under `key`, or several and no `key`.
     ValueError
-        If the stored model is incomplete or was changed, for example by a concatenation.
+        If the stored model is incomplete or was changed, for example by a concatenation, or if `key` is given without an AnnData.
+    FileNotFoundError
+        If the model was kept in a file (`model_path` of the fit) that is not there. A relative path is one from the working folder.
     TypeError
         If `adata` is none of the three.
 
@@ -60,6 +62,9 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
     >>> otl.get.model(target).loadings.shape[1]
     5
     """
+    if key is not None and isinstance(adata, str | Path | base.Model):
+        msg = f"`key` names a fit within an AnnData, got key={key!r} with a {type(adata).__name__}. Leave the key out."
+        raise ValueError(msg)
     if isinstance(adata, str | Path):
         return base.from_dict(store.read_model(adata))
     if isinstance(adata, base.Model):
@@ -70,11 +75,9 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
         )
         raise TypeError(msg)
     check_adata(adata)
-    fits = {name: entry for name, entry in adata.uns.items() if isinstance(entry, Mapping) and "model" in entry}
+    fits = _fits(adata)
     if key is None:
-        if len(fits) != 1:
-            raise KeyError(_which(adata, fits))
-        key = next(iter(fits))
+        key = fit_key(adata)
     if key not in fits:
         entry = adata.uns.get(key)
         if isinstance(entry, Mapping) and entry.get("kind") == "projection":
@@ -90,12 +93,25 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
     return _stored(fits[key], key)
 
 
+def fit_key(adata: AnnData) -> str:
+    """Key of the only fit there; `KeyError` if there is none, or several."""
+    fits = _fits(adata)
+    if len(fits) != 1:
+        raise KeyError(_which(adata, fits))
+    return next(iter(fits))
+
+
+def _fits(adata: AnnData) -> dict[str, Mapping[str, Any]]:
+    return {name: entry for name, entry in adata.uns.items() if isinstance(entry, Mapping) and "model" in entry}
+
+
 def _which(adata: AnnData, fits: Mapping[str, Any]) -> str:
     if fits:
         return f"adata.uns holds {len(fits)} models: {listed(sorted(fits))}. Say which one: key={sorted(fits)[0]!r}."
     return (
-        f"adata.uns holds no fitted model. Keys there: {listed(sorted(map(str, adata.uns))) or 'none'}. Fit one "
-        f"(otl.tl.plier), or pass the AnnData it was fitted on. {_CONCAT}."
+        f"This AnnData holds no fitted model. Keys there: {listed(sorted(map(str, adata.uns))) or 'none'}. Fit one "
+        "(otl.tl.plier), or pass the AnnData it was fitted on: otl.tl.project(adata, reference) takes it second. "
+        f"{_CONCAT}."
     )
 
 
@@ -105,7 +121,14 @@ def _stored(entry: Mapping[str, Any], key: str) -> Model:
         msg = f"adata.uns[{key!r}]['model'] is no stored model. {_CONCAT}."
         raise ValueError(msg)
     if "path" in tree:
-        tree = store.read_model(str(tree["path"]))
+        path = Path(str(tree["path"]))
+        if not path.is_file():
+            msg = (
+                f"The model of adata.uns[{key!r}] is kept in {str(path)!r} (seen from {str(Path.cwd())!r}), and there is no such "
+                f"file. Put it back, or say where it is: adata.uns[{key!r}]['model']['path'] = '...'."
+            )
+            raise FileNotFoundError(msg)
+        tree = store.read_model(path)
     try:
         digest = store.digest(dict(tree))
         found = base.from_dict(dict(tree))
@@ -169,8 +192,11 @@ def factors(adata: AnnData, key: str | None = None) -> AnnData:
 
     Returns
     -------
-    AnnData of shape (n_obs, n_factors), float32, unitless scores; `obs` and `obsm` are copies of those of `adata`, `var`
-    holds what is known of each factor (for a projection: how well the genes at hand determine it).
+    AnnData of shape (n_obs, n_factors), float32, unitless scores; `obs` and `obsm` are copies of those of `adata`. `var`
+    holds what is known of each factor: for a projection how well the genes at hand determine it (`expected_r`,
+    `expected_slope`, `present_loading`, `interpretable`); for a fit the tested set with the highest AUC (`top_set`,
+    `top_auc`, `top_fdr_nominal`, `top_p_permutation`; missing if none was tested), which need not be the one of the
+    largest weight that the factor is named after.
 
     Raises
     ------
@@ -181,7 +207,8 @@ def factors(adata: AnnData, key: str | None = None) -> AnnData:
 
     Notes
     -----
-    Names of factors are `var_names`. Source: the scores :math:`B` of :cite:p:`Mao2019`. Cost: one copy.
+    Names of factors are `var_names`. Scores have both signs: of ``sc.tl.rank_genes_groups`` use ``scores`` and p-values, its
+    ``logfoldchanges`` have no meaning here. Source: the scores :math:`B` of :cite:p:`Mao2019`. Cost: one copy.
 
     Examples
     --------
@@ -200,7 +227,10 @@ def factors(adata: AnnData, key: str | None = None) -> AnnData:
         if name in adata.obsm and isinstance(entry, Mapping) and "names" in entry
     ]
     if key is None:
-        if len(scored) != 1:
+        if not scored:
+            msg = "adata holds no factor scores. Run otl.tl.project(adata, reference), or otl.tl.plier, first."
+            raise KeyError(msg)
+        if len(scored) > 1:
             msg = f"adata holds {len(scored)} sets of factor scores: {listed(sorted(scored))}. Say which one: key=..."
             raise KeyError(msg)
         key = scored[0]
@@ -216,8 +246,10 @@ def factors(adata: AnnData, key: str | None = None) -> AnnData:
     elif "summary" in entry:
         best = entry["summary"].sort_values("auc", ascending=False).drop_duplicates("factor").set_index("factor")
         best.index = best.index.astype(str)
-        for column in ("set", "auc", "fdr_nominal", "p_permutation"):
-            var[f"top_{column}"] = best[column].reindex(var.index).to_numpy()
+        best = best.reindex(var.index)
+        var["top_set"] = pd.Categorical(best["set"])  # plain strings with missing ones among them cannot be written
+        for column in ("auc", "fdr_nominal", "p_permutation"):
+            var[f"top_{column}"] = best[column].to_numpy()
     return AnnData(
         np.array(adata.obsm[key], dtype=np.float32),
         obs=adata.obs.copy(),

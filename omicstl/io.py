@@ -235,10 +235,14 @@ def factor_table(table: pd.DataFrame, *, penalty: float) -> FactorTable:
         msg = f"`table` must hold at least one gene and one factor, got shape {table.shape}."
         raise ValueError(msg)
     for what, names in (("gene names (index)", table.index), ("factor names (columns)", table.columns)):
-        if not names.is_unique:
-            msg = f"The {what} of `table` must be unique, got {listed(names[names.duplicated()].unique())} more than once."
+        if names.hasnans:
+            msg = f"The {what} of `table` hold {int(names.isna().sum())} missing names. Drop them: table[table.index.notna()]."
             raise ValueError(msg)
-    loadings = table.to_numpy(dtype=np.float32)
+        written = names.astype(str)
+        if not written.is_unique:
+            msg = f"The {what} of `table` must be unique, got {listed(written[written.duplicated()].unique())} more than once."
+            raise ValueError(msg)
+    loadings = np.array(table.to_numpy(), dtype=np.float32, order="C")
     if not np.isfinite(loadings).all():
         msg = (
             f"`table` holds {int((~np.isfinite(loadings)).sum())} values that are not finite. Fill or drop their genes."

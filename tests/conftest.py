@@ -6,6 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import settings
+
+# Times are of the machine, not of the code: a busy one must not fail a property.
+settings.register_profile("omicstl", deadline=None)
+settings.load_profile("omicstl")
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,7 @@ def error_line(capsys) -> str:
         (("query.h5ad", "sets.gmt"), "has no known ending. Use one of .h5ad, .zarr"),
         (("model.npz", "query.h5ad"), "no fitted model"),
         (("model.npz", "gone.npz"), "gone.npz"),
+        (("model.npz", "sets.gmt"), "Use one of .npz, .h5ad, .zarr"),
         (("out.h5ad", "out.csv"), "--output: "),
         (("out.h5ad", "nowhere/out.h5ad"), "does not exist. Make it first"),
     ],
@@ -102,6 +103,11 @@ def test_errors_are_one_line(files, tmp_path, capsys, change, words: str) -> Non
     assert cli.main(command) == 2
     assert words in error_line(capsys)
     assert not list(tmp_path.iterdir()), "nothing is written"
+
+
+def test_without_a_command_the_help_is_shown(capsys) -> None:
+    assert cli.main([]) == 2
+    assert "examples:" in capsys.readouterr().err
 
 
 def test_errors_of_the_doors_are_one_line(files, tmp_path, capsys) -> None:

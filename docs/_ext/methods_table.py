@@ -87,21 +87,21 @@ def methods_page(rows: dict[str, Record]) -> str:
     lines = heading("Methods: a map of transfer", "=")
     lines += [
         "What each method transfers, and in which setting, in the words of the survey literature on transfer learning.",
-        "The same table is printed by ``python -m omicstl methods``, and ``omicstl.cite(adata)`` writes the methods",
-        "paragraph and the BibTeX of what was run on an object.",
+        "Below the table stands what each reads and writes. ``python -m omicstl methods`` prints the same, and",
+        "``omicstl.cite(adata)`` writes the methods paragraph and the BibTeX of what was run on an object.",
         "",
         ".. list-table::",
         "   :header-rows: 1",
         "   :widths: auto",
         "",
     ]
-    table = [("Method", "Verb", "Transfers", "Setting", "Scale", "Layouts", "Writes", "Cite")]
+    table = [("Method", "Verb", "Transfers", "Setting", "Scale", "Cite")]
     for name, row in sorted(rows.items()):
         door = row.verb.split(".")[0]
         verb = f":py:func:`{row.verb} <omicstl.{row.verb}>`" if door in DOORS else f"``{row.verb}``"
         cite = ", ".join(f":cite:t:`{key}`" for key in row.citations)
         what = (f"{row.title} (``{name}``)", verb, ", ".join(row.transfers), ", ".join(row.setting))
-        table.append((*what, row.scale, ", ".join(row.layouts), literals(row.writes), cite))
+        table.append((*what, row.scale, cite))
     for cells in table:
         lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
     lines.append("")

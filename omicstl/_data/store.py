@@ -153,7 +153,8 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
             reason = str(error)
         except _BROKEN as error:
             reason = f"it is damaged or cut off ({type(error).__name__}: {error})"
-    msg = f"{str(source)!r} cannot be used as a model: {reason}. Get or write the file again."
+    way_out = "" if "pass the AnnData" in reason else " Get or write the file again."
+    msg = f"{str(source)!r} cannot be used as a model: {reason}.{way_out}"
     raise ValueError(msg)
 
 

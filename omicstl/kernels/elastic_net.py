@@ -99,7 +99,7 @@ def solve(
         moves = variance[:, None] * gain**2 > 4 * limit[None, :]
         more = jnp.any(moves)
         size = working.chosen.shape[0]
-        overflow = jnp.any((jnp.sum(coef > 0, axis=0) >= size) & jnp.any(moves, axis=0))
+        overflow = jnp.any((jnp.sum(coef > 0, axis=0) >= size) & jnp.any(moves, axis=0)) & (size < coef.shape[0])
 
         def exchange(_: None) -> WorkingSet:
             score = jnp.where(

@@ -209,33 +209,26 @@ def permutation_p(
     exceeded = np.zeros(tests.set_index.size, dtype=np.int64)
     first = np.searchsorted(tests.factor_index, np.arange(tests.outside.shape[1] + 1))
     width = max(1, _BLOCK_VALUES // (8 * n_genes))
+    held, place = np.unique(tests.held_genes, return_inverse=True)
     for low in range(0, n_draws, width):
-        order, below, through = _tie_bounds(np.ascontiguousarray(null[:, low : low + width].T))
+        draws = np.ascontiguousarray(null[:, low : low + width].T)
+        order = np.argsort(draws, axis=1).astype(np.int32)
+        below, through = _bounds(np.take_along_axis(draws, order, axis=1), draws[:, held])
         rows = np.arange(len(order))[:, None]
         count = np.zeros((len(order), n_genes + 1), dtype=np.int32)
         for factor in np.unique(tests.factor_index[tested]):
-            np.cumsum(tests.outside[:, factor][order], axis=1, out=count[:, 1:])
+            np.cumsum(tests.outside[:, factor].take(order), axis=1, out=count[:, 1:])
             pairs = np.arange(first[factor], first[factor + 1])
             pairs = pairs[tested[pairs]]
-            bounds = [tests.held_genes[tests.held_start[q] : tests.held_start[q + 1]] for q in pairs]
-            genes = np.concatenate(bounds)
+            genes = np.concatenate([place[tests.held_start[q] : tests.held_start[q + 1]] for q in pairs])
             twice = count[rows, below[:, genes]].astype(np.int64) + count[rows, through[:, genes]]
             starts = np.concatenate([[0], np.cumsum(n_pos[pairs])[:-1]])
             exceeded[pairs] += (np.add.reduceat(twice, starts, axis=1) >= observed[pairs]).sum(axis=0)
     return np.where(tested, (1.0 + exceeded) / (n_draws + 1.0), np.nan)
 
 
-def _tie_bounds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ascending order of each row, and how many values are below and at most each value, int32."""
-    order = np.argsort(rows, axis=1, kind="stable").astype(np.int32)
-    ordered = np.take_along_axis(rows, order, axis=1)
-    n = rows.shape[1]
-    position = np.arange(n, dtype=np.int32)
-    new = np.concatenate([np.ones((len(rows), 1), bool), ordered[:, 1:] != ordered[:, :-1]], axis=1)
-    low = np.maximum.accumulate(np.where(new, position, 0), axis=1)
-    last = np.concatenate([new[:, 1:], np.ones((len(rows), 1), bool)], axis=1)
-    high = np.minimum.accumulate(np.where(last, position + 1, n)[:, ::-1], axis=1)[:, ::-1]
-    below, through = np.empty_like(order), np.empty_like(order)
-    np.put_along_axis(below, order, low.astype(np.int32), axis=1)
-    np.put_along_axis(through, order, high.astype(np.int32), axis=1)
-    return order, below, through
+def _bounds(ordered: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many of each row's ascending values are below, and at most, each of some values of that row."""
+    pairs = list(zip(ordered, values, strict=True))
+    below = np.array([np.searchsorted(row, wanted, side="left") for row, wanted in pairs])
+    return below, np.array([np.searchsorted(row, wanted, side="right") for row, wanted in pairs])

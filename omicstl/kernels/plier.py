@@ -105,13 +105,19 @@ def step(config: Config, problem: Problem, state: State) -> State:
         lambda: _weights(config, problem, state, i % FIRST_WEIGHTS == 0),
         lambda: Weights(state.weights, state.working, state.set_penalty, jnp.array(False)),
     )
-    new = _alternate(config, problem, state._replace(weights=solved.weights), i)
     slot = jnp.where(i % FIRST_WEIGHTS == 0, i // FIRST_WEIGHTS - 1, state.searched.shape[0] - 1)
-    new = new._replace(
-        working=solved.working, set_penalty=solved.set_penalty, searched=new.searched.at[slot].set(solved.set_penalty)
+    known = state._replace(
+        weights=solved.weights,
+        working=solved.working,
+        set_penalty=solved.set_penalty,
+        searched=state.searched.at[slot].set(solved.set_penalty),
     )
     # A working set that is too small solves nothing: keep the old state, so that the caller can enlarge it and go on.
-    return jax.tree.map(lambda a, b: jnp.where(solved.overflow, a, b), state._replace(status=jnp.int32(GROW)), new)
+    return jax.lax.cond(
+        solved.overflow,
+        lambda: state._replace(status=jnp.int32(GROW)),
+        lambda: _alternate(config, problem, known, i),
+    )
 
 
 def _alternate(config: Config, problem: Problem, state: State, i: Array) -> State:
@@ -216,7 +222,7 @@ def candidates(rank_score: Array, max_rank: int, selection: str) -> Bool[Array, 
         return jnp.max(jnp.where(rank_score < value[None, :], rank_score, -jnp.inf), axis=0), greater + count, keep
 
     first = (jnp.max(rank_score, axis=0), jnp.zeros(rank_score.shape[1]), jnp.zeros(rank_score.shape, bool))
-    keep = jax.lax.fori_loop(0, max_rank, next_value, first)[2]
+    keep = jax.lax.fori_loop(0, min(max_rank, len(rank_score)), next_value, first)[2]
     return jnp.broadcast_to(jnp.any(keep, axis=1, keepdims=True), keep.shape) if selection == "complete" else keep
 
 

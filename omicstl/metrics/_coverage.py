@@ -11,7 +11,7 @@ from omicstl import get
 from omicstl._core.checks import check_number, missing_key
 
 
-def coverage(adata: AnnData, key: str = "plier", *, fdr: float = 0.05) -> pd.Series:
+def coverage(adata: AnnData, key: str | None = None, *, fdr: float = 0.05) -> pd.Series:
     """
     Count the pathways and the factors that a fit could put together :cite:p:`Taroni2019`.
 
@@ -22,7 +22,7 @@ def coverage(adata: AnnData, key: str = "plier", *, fdr: float = 0.05) -> pd.Ser
     adata
         Data with a fit of `omicstl.tl.plier`.
     key
-        Key of the fit.
+        Key of the fit. `None`: the only one there.
     fdr
         False discovery rate up to which a pathway counts, of the nominal p-values as in the original.
 
@@ -53,9 +53,10 @@ def coverage(adata: AnnData, key: str = "plier", *, fdr: float = 0.05) -> pd.Ser
     ['pathway_coverage', 'factor_share', 'pathways_per_factor']
     """
     check_number("fdr", fdr, low=0, high=1)
-    if key not in adata.uns:
+    if key is not None and key not in adata.uns:
         raise missing_key(key, "adata.uns", adata.uns)
     model: Any = get.model(adata, key)
+    key = get.fit_key(adata) if key is None else key
     summary = adata.uns[key].get("summary")
     if summary is None:
         msg = f"adata.uns[{key!r}] (kind {adata.uns[key].get('kind')!r}) has no table of tested pathways. Pass the key of a fit."

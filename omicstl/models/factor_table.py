@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FactorTable:
     """Loadings of shape (n_features, n_factors) with the ridge penalty that belongs to their scores."""
 
@@ -23,6 +23,9 @@ class FactorTable:
     scale: None = None
     score_cov: None = None
     noise: None = None
+
+    def __repr__(self) -> str:
+        return f"FactorTable: {self.features.size} genes, {self.names.size} factors, no training statistics"
 
     def to_dict(self) -> dict[str, Any]:
         """Stored form."""

@@ -41,7 +41,7 @@ class PlierConfig:
     max_iter: int = 350
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PlierModel:
     """A fitted PLIER. Genes p, sets m, factors k; `prior` and `trained` share one sparsity, `heldout` marks the rest."""
 
@@ -65,6 +65,13 @@ class PlierModel:
     score_penalty: float  # L2
     set_penalty: float  # L3
     n_obs: int
+
+    def __repr__(self) -> str:
+        named = sum(" " in str(name) for name in self.names)
+        return (
+            f"PlierModel: {self.features.size} genes, {self.sets.size} gene sets, {self.names.size} factors "
+            f"({named} named), learnt from {self.n_obs} observations"
+        )
 
     @property
     def prior(self) -> sp.csc_array:
@@ -158,11 +165,13 @@ def count_factors(values: np.ndarray, data: Prepared, wanted: int | None, genera
     """Every rule's number of components, and the number of factors used: the wanted one, or thrice Marchenko-Pastur's."""
     p, n = data.data.shape[0], data.n_obs
     values = values[: min(p, n)]
-    most = max(1, min(p, n - 1))
+    # Singular values within rounding of the first are no directions: repeated observations or genes have such.
+    independent = int(np.count_nonzero(values > values[0] * np.sqrt(2 * np.finfo(np.float32).eps)))
+    most = max(1, min(p, n - 1, independent))
     if wanted is not None and wanted > most:
         msg = (
             f"`n_factors` must be at most {most}, got {wanted}: {p} genes and {n} observations have no more independent "
-            "directions. Use None to let the data decide, or give gene sets with more genes."
+            "directions. Use None to let the data decide, give gene sets with more genes, or leave out repeated observations."
         )
         raise ValueError(msg)
     found = rank.marchenko_pastur(values**2, p, n)

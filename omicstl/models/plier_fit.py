@@ -79,7 +79,8 @@ def fit_plier(
     if state.status == 4:
         msg = (
             f"The fit broke down at iteration {state.n_iter}: the scores are no longer finite. This happens when penalties "
-            f"are far too small (prior_weight {prior_weight:.3g}, score_penalty {score_penalty:.3g}); leave them at None."
+            f"are far too small or too large (prior_weight {prior_weight:.3g}, score_penalty {score_penalty:.3g}); leave them "
+            "at None, or take fewer factors."
         )
         raise ValueError(msg)
     return _finish(state, data, rows, prior, trained, counts, prior_weight, score_penalty, streams)

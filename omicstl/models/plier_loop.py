@@ -53,7 +53,7 @@ def iterate(
         sparse = jax.default_backend() == "cpu"
         options = plier.Config(config.selection, config.max_rank, config.set_penalty is not None, data.gram_form)
         problem = _problem(data, trained, config, prior_weight, score_penalty, k, (p_pad, n_pad, m_pad, k_pad), sparse)
-        size = min(16, m_pad)
+        size = min(32, m_pad)
         shape = (p_pad, k_pad) if data.gram_form else (k_pad, n_pad)
         room = bucket(config.max_iter, 512)  # another `max_iter` is no other program
         state = plier.start(options, problem, pad(first, *shape), k_pad, size, room)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ def refit_plier(
     correlation = np.zeros((n_refits, model.names.size))
     found = np.zeros((n_refits, pairs[0].size), dtype=bool)
     workers = 1 if data.gram_form else min(os.cpu_count() or 1, 4)
-    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
+    with one_blas_thread() if workers > 1 else nullcontext(), ThreadPoolExecutor(workers) as pool:
         for i, fit in enumerate(pool.map(once, range(n_refits))):
             match, r = match_factors(scores, fit.scores)
             correlation[i] = np.abs(r)

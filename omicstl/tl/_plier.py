@@ -124,8 +124,9 @@ def plier(
     ``uns[key_added]``
         ``names``: "LV3 Neutrophil" if held-out members of the set follow the factor (FDR < 0.05, AUC > 0.7), else "LV3";
         ``summary``: a row for each set with a weight, with AUC, p and FDR of its held-out members (nominal: genes are taken
-        as independent) and ``p_permutation``, the share of shuffled factors with such an AUC, which is not; ``converged``,
-        ``stopped``, ``n_iter``, ``history``, ``penalty_path``, ``n_components`` (every rule), ``lost_sets``, ``lost_genes``,
+        as independent) and ``p_permutation``, the share of shuffled factors with such an AUC, which is not; ``converged``
+        and ``stopped``: "tol", "not decreasing" (the original's other rule: the change is no smaller than 50 iterations ago, for
+        the sixth time; `converged` is then `False`, without a warning) or "max_iter"; ``n_iter``, ``history``, ``penalty_path``, ``n_components`` (every rule), ``lost_sets``, ``lost_genes``,
         ``params`` and the ``model`` (`omicstl.get.model`), whose ``auc`` has every set and factor over all genes.
 
     Raises
@@ -145,7 +146,8 @@ def plier(
     ConvergenceWarning
         If `max_iter` was reached.
     UserWarning
-        If genes have one value in all observations; they are left out (the original turns into NaN).
+        If genes have one value in all observations; they are left out (the original turns into NaN); or if no member of
+        any set is held out, so that nothing can be tested.
 
     Notes
     -----
@@ -184,6 +186,7 @@ def plier(
         "holdout", holdout, low=0, high=0.5, low_open=True, advice="The held-out members make the test honest."
     )
     given.check_unused(options, holdout, holdout_prior is not None, init_scores is not None)
+    given.check_path(model_path)
     check_target(adata, key_added, kind="plier", copy=copy)
     random = streams(rng)
     expression = reader.read(adata, layer=layer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -63,6 +65,21 @@ def check_unused(options: model_parts.PlierConfig, holdout: float, own_prior: bo
             raise ValueError(msg)
 
 
+def check_path(model_path: str | Path | None) -> None:
+    """Refuse a place that no model can be written to, before the fit and not after it."""
+    if model_path is None:
+        return
+    path = Path(model_path)
+    if not path.parent.is_dir():
+        msg = f"The folder {str(path.parent)!r} of `model_path` does not exist; create it first."
+        raise FileNotFoundError(msg)
+    if path.is_dir():
+        msg = (
+            f"`model_path` must be a file, got the folder {model_path!r}. Give it a name: {str(path / 'plier.npz')!r}."
+        )
+        raise IsADirectoryError(msg)
+
+
 def check_samples(expression: reader.Expression, n_factors: int | None) -> None:
     n = expression.rows.n_rows
     if n < 4:
@@ -88,11 +105,6 @@ def drop_constant(
 ) -> tuple[genesets.MatchedSets, stats.Summary, reader.Expression]:
     """Leave out genes that never change: they have no z-score, and the original turns into NaN on one of them."""
     constant = matched.genes[~varying]
-    zero = int(np.sum((summary.high == 0) & (summary.low == 0)))
-    warn(
-        f"{constant.size} gene{'s' if constant.size > 1 else ''} with one value in all observations ({zero} of them all "
-        f"zero) left out of the model: {listed(constant)}."
-    )
     keep = np.flatnonzero(varying)
     membership = sp.csc_array(sp.csr_array(matched.membership)[keep])
     sizes = np.diff(membership.indptr)
@@ -103,6 +115,11 @@ def drop_constant(
             "in all observations. Is this the right layer?"
         )
         raise ValueError(msg)
+    zero = int(np.sum((summary.high == 0) & (summary.low == 0)))
+    warn(
+        f"{constant.size} gene{'s' if constant.size > 1 else ''} with one value in all observations"
+        f"{f' ({zero} of them all zero)' if zero else ''} left out of the model: {listed(constant)}."
+    )
     small = np.flatnonzero(sizes < min_genes)
     lost = matched.lost_sets + [(str(matched.names[j]), int(sizes[j])) for j in small]
     matched = matched._replace(
@@ -122,7 +139,7 @@ def heldout(
 ) -> np.ndarray:
     membership = matched.membership
     if given is None:
-        return model_parts.hold_out(membership, share, generator)
+        return _tested(model_parts.hold_out(membership, share, generator), f"holdout={share:g}")
     seen = genesets.read_gene_sets(given, argument="holdout_prior")
     rows = pd.Index(seen.genes).get_indexer(pd.Index(matched.genes))
     columns = pd.Index(seen.names).get_indexer(pd.Index(matched.names))
@@ -139,7 +156,20 @@ def heldout(
         msg = f"`holdout_prior` has {extra} memberships that `gene_sets` lacks; it must be a part of it."
         raise ValueError(msg)
     column = np.repeat(np.arange(membership.shape[1]), np.diff(membership.indptr))
-    return np.asarray(trained.tocsr()[membership.indices, column]).ravel() == 0
+    marked = np.asarray(trained.tocsr()[membership.indices, column]).ravel() == 0
+    if marked.all():
+        msg = (
+            f"`holdout_prior` keeps none of the {marked.size} memberships of `gene_sets`, so no set could enter the fit. It needs "
+            "the same names of genes and sets."
+        )
+        raise ValueError(msg)
+    return _tested(marked, "`holdout_prior`")
+
+
+def _tested(marked: np.ndarray, how: str) -> np.ndarray:
+    if not marked.any():
+        warn(f"No gene is held out of any set ({how}): nothing can be tested, and no factor gets the name of a set.")
+    return marked
 
 
 def init_scores(scores: np.ndarray | None, n_rows: int, n_factors: int | None) -> np.ndarray | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ def project(
     ``uns[key_added]``
         ``reference`` (kind, digest, key), ``names``, ``params`` (with the `standardize` that was used) and ``quality``: ``factors``
         (expected correlation and slope against the score on all genes, ``interpretable`` from 0.8 on), ``gene_coverage``,
-        ``missing_genes``, ``offset`` and ``scale_ratio`` per shared gene, ``median_offset``, ``r2``, ``r2_expected`` (of the
+        ``missing_genes``, ``offset`` and ``scale_ratio`` of each of ``shared_genes``, ``median_offset``, ``r2``, ``r2_expected`` (of the
         reference's own samples on these genes), ``r2_null``, ``share_above_null`` and the ``verdict``: "supported", "weak"
         (r2 below half of what is expected), "refused" (fewer than half of the observations above the null) or "not assessed".
 
@@ -145,7 +144,9 @@ def project(
     if not used.any():
         msg = f"All {used.size} shared genes have one value in every observation of {expression.where}; nothing can be projected."
         raise ValueError(msg)
-    rows, present = rows.select(np.flatnonzero(used)), found.want_index[used]
+    if not used.all():  # choosing columns again would convert a CSC matrix again
+        rows = rows.select(np.flatnonzero(used))
+    present = found.want_index[used]
     part = projection.panel(model, present, missing)
     n_null = 20 if rows.rows.n_rows <= 10_000 else 4
     orders = [streams(0).generator("permuted genes", i).permutation(present.size) for i in range(n_null)]
@@ -153,6 +154,7 @@ def project(
         rows.rows.blocks(), rows.rows.n_rows, part, units.centre[used], units.scale[used], seen.mean[used], orders
     )
     quality = quality_of.measure(model, present, part, scored, units, found.missing)
+    quality["shared_genes"] = expression.var_names[found.have_index]
     loadings = np.zeros((adata.n_vars, part.loadings.shape[1]), dtype=np.float32)
     loadings[found.have_index[used]] = part.loadings
     uns = {
@@ -190,10 +192,9 @@ def project(
 
 def _key_there(reference: Any, key: str | None) -> str | None:
     """Name of the fit in the reference; a model by itself, or in a file, has none."""
-    uns = getattr(reference, "uns", None)
-    if uns is None or key is not None:
-        return None if uns is None else key
-    return next(name for name, entry in uns.items() if isinstance(entry, Mapping) and "model" in entry)
+    if not hasattr(reference, "uns"):
+        return None
+    return get.fit_key(reference) if key is None else key
 
 
 def _default_key(reference: Any, key: str | None, model: LinearModel) -> str:

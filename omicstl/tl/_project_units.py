@@ -73,6 +73,14 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
             "otl.pp.match_distribution for single samples, or force=True."
         )
         raise ValueError(msg)
+    if chosen in ("query", "center") and n < 2:
+        way_out = (
+            "Bring z-scores and use 'none'."
+            if offset is None
+            else "Use 'reference', after otl.pp.match_distribution if the platform differs."
+        )
+        msg = f"standardize={chosen!r} needs at least 2 observations, got 1. {way_out}"
+        raise ValueError(msg)
     if middle > OFFSET_WARNS:
         warn(
             f"The genes lie a median {middle:.1f} SD off those of the reference: another platform, or another scale "
@@ -85,14 +93,6 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
             TransferWarning,
         )
     if chosen == "query":
-        if n < 2:
-            way_out = (
-                "Bring z-scores and use 'none'."
-                if offset is None
-                else "Use 'reference', after otl.pp.match_distribution if the platform differs."
-            )
-            msg = f"standardize='query' needs at least 2 observations, got 1. {way_out}"
-            raise ValueError(msg)
         if n < OWN_STATISTICS:
             warn(
                 f"Means and spreads of {n} observations are uncertain; from {OWN_STATISTICS} on they can be trusted.",
@@ -103,11 +103,7 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
         return Units(chosen, np.zeros_like(mean), np.ones_like(mean), offset, ratio)
     reference_scale = np.asarray(model.scale, dtype=np.float64)[present]
     if chosen == "center":
-        varying = (scale > 0) if n > 1 else np.zeros(scale.size, dtype=bool)
-        if n < 2:
-            msg = "standardize='center' needs at least 2 observations, got 1. Use 'reference'."
-            raise ValueError(msg)
-        return Units(chosen, mean, np.where(varying, reference_scale, 0), offset, ratio)
+        return Units(chosen, mean, np.where(scale > 0, reference_scale, 0), offset, ratio)
     return Units(chosen, np.asarray(model.mean, dtype=np.float64)[present], reference_scale, offset, ratio)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl import get
-from omicstl._core.checks import check_number, missing_key
+from omicstl._core.checks import check_number, listed, missing_key
 from omicstl._core.log import info, progress as progress_bar
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 REPRODUCED = 0.9
+SAME = 0.01  # largest change of a gene since the fit, in its standard deviations
 
 
 def stability(
@@ -69,9 +70,9 @@ def stability(
 
     Notes
     -----
-    Between its own runs with another seed the original matches 60 to 100 % of factors with absolute correlation > 0.9 (whole blood,
-    36 samples), and says nothing of it :cite:p:`Mao2019`. Cost: `n_refits` fits without compilation, side by side on the
-    cores where Y is held.
+    The original matches 67 % of its own factors with absolute correlation > 0.9 from a random start, and 87 % with other
+    hold-outs (whole blood, 36 samples, 30 factors), and says nothing of it :cite:p:`Mao2019`. Cost: `n_refits` fits without compilation, side by side on the
+    cores where Y is held; else one after the other, each with one more pass over the data.
 
     Examples
     --------
@@ -84,7 +85,7 @@ def stability(
     """
     check_number("n_refits", n_refits, low=1, integer=True)
     model: Any = get.model(adata, key)
-    key = _key(adata, key)
+    key = get.fit_key(adata) if key is None else key
     check_target(adata, key, kind=model.kind, copy=copy)
     if not isinstance(model, PlierModel):
         msg = f"A model of kind {model.kind!r} cannot be refitted: it was not learnt from these data. Allowed: 'plier'."
@@ -103,7 +104,17 @@ def stability(
         raise ValueError(msg)
     expression = expression.select(found.have_index)
     gram = 2 * expression.rows.n_rows > expression.rows.n_cols
-    data = prepare(expression.rows, stats.finish(reader.summarise(expression, gram=gram), overwrite=True))
+    seen = stats.finish(reader.summarise(expression, gram=gram), overwrite=True)
+    shift, stretch = np.abs(seen.mean - model.mean), np.abs(np.sqrt(seen.variance) - model.scale)
+    changed = np.maximum(shift, stretch) > SAME * model.scale
+    if changed.any():
+        msg = (
+            f"{expression.where} is not what the model was fitted on: mean or spread of {listed(model.features[changed])} "
+            "is another. Pass the data of the fit."
+        )
+        raise ValueError(msg)
+    data = prepare(expression.rows, seen)
+    del seen
     table = entry["summary"]
     significant = table[table["fdr_nominal"] < 0.05]
     names, sets = pd.Index(model.names), pd.Index(model.sets)
@@ -115,6 +126,7 @@ def stability(
         selection=str(params["selection"]),
         prior_weight=model.prior_weight,
         score_penalty=model.score_penalty,
+        set_penalty=None if len(entry["penalty_path"]) else model.set_penalty,  # no search: it was given
         tol=float(params["tol"]),
         max_iter=int(params["max_iter"]),
     )
@@ -151,9 +163,3 @@ def stability(
         f"{share:.0%} of {len(factors)} factors come back with a median |r| above {REPRODUCED:g} in {n_refits} refits."
     )
     return written
-
-
-def _key(adata: AnnData, key: str | None) -> str:
-    if key is not None:
-        return key
-    return next(name for name, entry in adata.uns.items() if isinstance(entry, dict) and "model" in entry)

@@ -145,7 +145,7 @@ def test_slots_are_those_of_the_record(case, expected):
     assert top == {slot.format(key=case.key) for slot in case.writes}
 
 
-@every_verb
+@every_reader
 def test_arrays_are_plain_and_owned(case, expected):
     adata = expected[case.verb]
     for slot, value in results(adata, case).items():

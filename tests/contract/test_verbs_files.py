@@ -90,7 +90,7 @@ def test_a_model_file_is_the_model(tmp_path):
     with pytest.raises(ValueError, match="is not the one that was fitted"):
         otl.get.model(back)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="no model file"):
+    with pytest.raises(FileNotFoundError, match="plier.npz.* there is no such file. Put it back"):
         otl.tl.project(query(), beside)
 
 

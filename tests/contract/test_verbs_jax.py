@@ -131,18 +131,6 @@ def test_the_seed_of_a_fit_decides_the_holdouts_alone():
     np.testing.assert_array_equal(a.mean, b.mean)
 
 
-def test_the_backend_sleeps_until_it_is_needed(run_python):
-    """No array of JAX at module scope or in defaults, which would start the backend."""
-    code = (
-        "import pkgutil, importlib, omicstl\n"
-        "for m in pkgutil.walk_packages(omicstl.__path__, 'omicstl.'):\n"
-        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
-        "from jax._src import xla_bridge\n"
-        "print(xla_bridge.backends_are_initialized())"
-    )
-    assert run_python(code).strip() == "False"
-
-
 def test_a_working_set_that_is_too_small_grows_to_the_same_answer(monkeypatch):
     """The first set of coordinates is smaller than what some factor needs."""
     large, small, sizes = cohort(), cohort(), []

@@ -84,3 +84,16 @@ def test_a_warm_start_costs_less_and_changes_nothing():
     warm = solve(gram, corr, 0.05, ridge, z.std(0), 40, coef=cold.coef)
     assert warm.n_sweeps < cold.n_sweeps
     np.testing.assert_allclose(warm.coef, cold.coef, atol=1e-6)
+
+
+def test_a_working_set_of_all_coordinates_is_never_too_small():
+    """Sets alike are beyond the sweeps: the solution is as good as it gets, and no larger set would help."""
+    rng = np.random.default_rng(0)
+    members = rng.random((400, 1)) < 0.4
+    c = np.where(rng.random((400, 16)) < 0.995, members, ~members).astype(float)
+    z = c @ rng.uniform(0.5, 1, (16, 3))
+    centred = c - c.mean(0)
+    gram, corr = centred.T @ centred / 400, centred.T @ (z - z.mean(0)) / 400
+    found = solve(gram, corr, 1e-6, np.full(3, 1e-7), z.std(0), 16)
+    assert (found.coef > 0).all()
+    assert not found.overflow

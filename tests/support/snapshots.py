@@ -29,8 +29,9 @@ def _value(path: str, value: Any, out: dict[str, Any]) -> None:
         for name in ("data", "indices", "indptr"):
             _value(f"{path}/{name}", getattr(value, name), out)
     elif isinstance(value, np.ndarray):
-        array = value.astype(str) if value.dtype.kind in "OTU" else np.ascontiguousarray(value)
-        kind = "text" if array.dtype.kind == "U" else str(array.dtype)
+        text = value.dtype.kind in "OTU"
+        array = np.array(value.tolist(), dtype=str) if text else np.ascontiguousarray(value)
+        kind = "text" if text else str(array.dtype)
         content = repr(array.tolist()).encode() if kind == "text" else array.tobytes()
         out[path] = f"{kind} {array.shape} {hashlib.sha256(content).hexdigest()[:16]}"
     elif hasattr(value, "compute"):

@@ -1,0 +1,170 @@
+"""What `get` takes out: models, loadings, factors as an AnnData; and that nothing is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+
+import omicstl as otl
+from tests.contract.cases import cohort, fitted, plier, query
+from tests.support.snapshots import changes, snapshot
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return fitted()
+
+
+@pytest.fixture(scope="module")
+def projected(fit):
+    adata = query()
+    otl.tl.project(adata, fit)
+    return adata
+
+
+def test_nothing_is_written(fit, projected):
+    for adata in (fit, projected):
+        before = snapshot(adata)
+        otl.get.factors(adata)
+        if adata is fit:
+            otl.get.model(adata)
+            otl.get.loadings(adata)
+        assert not changes(before, snapshot(adata))
+
+
+def test_the_model_is_the_truth_and_varm_a_view_of_it(fit):
+    adata = fit.copy()
+    adata.varm["plier"] = np.zeros_like(adata.varm["plier"])
+    np.testing.assert_array_equal(otl.get.model(adata).loadings, otl.get.model(fit).loadings)
+    one, two = query(), query()
+    otl.tl.project(one, fit)
+    otl.tl.project(two, adata)
+    assert not changes(snapshot(one), snapshot(two))
+
+
+def test_sources_of_a_model(fit, tmp_path):
+    model = otl.get.model(fit)
+    assert otl.get.model(model) is model
+    otl.io.write_model(tmp_path / "m.npz", model)
+    for source in (tmp_path / "m.npz", str(tmp_path / "m.npz")):
+        np.testing.assert_array_equal(otl.get.model(source).loadings, model.loadings)
+    view = fit[:5]
+    np.testing.assert_array_equal(otl.get.model(view).loadings, model.loadings)
+    assert view.is_view
+
+
+def test_which_model(fit, projected):
+    two = fit.copy()
+    plier(two, key_added="other", rng=3)
+    with pytest.raises(KeyError, match="2 models: 'other', 'plier'. Say which one: key='other'"):
+        otl.get.model(two)
+    assert otl.get.model(two, "other").heldout.tolist() != otl.get.model(two, "plier").heldout.tolist()
+    with pytest.raises(KeyError, match="'othe' not found in models of adata.uns. Did you mean 'other'"):
+        otl.get.model(two, "othe")
+    with pytest.raises(KeyError, match="holds no fitted model. Keys there: none"):
+        otl.get.model(cohort())
+    with pytest.raises(KeyError, match="is a projection"):
+        otl.get.model(projected, "plier")
+    with pytest.raises(TypeError, match="got ndarray"):
+        otl.get.model(np.ones(3))
+
+
+def test_a_key_belongs_to_an_anndata(fit, tmp_path):
+    """Rather than ignored."""
+    model = otl.get.model(fit)
+    otl.io.write_model(tmp_path / "m.npz", model)
+    for source in (model, tmp_path / "m.npz"):
+        with pytest.raises(
+            ValueError, match="`key` names a fit within an AnnData, got key='plier' with a .*Leave the key out"
+        ):
+            otl.get.model(source, "plier")
+
+
+@pytest.mark.parametrize("damage", ["array", "missing", "none", "text", "lost"])
+def test_a_changed_model_is_refused(damage, fit):
+    adata = fit.copy()
+    entry = adata.uns["plier"]
+    if damage == "array":
+        entry["model"]["loadings"][0, 0] += 1e-3
+    elif damage == "missing":
+        del entry["model"]["auc"]
+    elif damage == "none":
+        entry["model"] = None
+    elif damage == "text":
+        entry["model"] = "plier.npz"
+    else:
+        del entry["model"]
+    words = {
+        "array": "is not the one that was fitted",
+        "missing": "incomplete: 'auc' is missing",
+        "none": "no stored model",
+        "text": "no stored model",
+        "lost": "has lost its model",
+    }[damage]
+    with pytest.raises(ValueError, match=words):
+        otl.get.model(adata, "plier")
+
+
+def test_loadings(fit):
+    model, table = otl.get.model(fit), otl.get.loadings(fit)
+    assert table.index.tolist() == model.features.tolist()
+    assert table.columns.tolist() == model.names.tolist()
+    np.testing.assert_array_equal(table.to_numpy(), model.loadings)
+    table.iloc[0, 0] = -1  # a copy
+    assert otl.get.model(fit).loadings[0, 0] >= 0
+
+
+def test_factors_of_a_fit(fit):
+    found = otl.get.factors(fit)
+    assert found.shape == (40, 4)
+    np.testing.assert_array_equal(found.X, fit.obsm["plier"])
+    assert found.var_names.tolist() == otl.get.model(fit).names.tolist()
+    assert found.obs.equals(fit.obs)
+    summary = fit.uns["plier"]["summary"]
+    for name, row in found.var.iterrows():
+        here = summary[summary["factor"] == name]
+        if len(here):
+            assert row["top_auc"] == here["auc"].max()
+            assert row["top_set"] == here.loc[here["auc"].idxmax(), "set"]
+        else:
+            assert np.isnan(row["top_auc"])
+    found.X[:] = 0
+    assert fit.obsm["plier"].any()
+
+
+def test_factors_of_a_projection_carry_their_quality(projected):
+    found = otl.get.factors(projected)
+    table = projected.uns["plier"]["quality"]["factors"]
+    assert set(found.var.columns) == {"expected_r", "expected_slope", "present_loading", "interpretable"}
+    np.testing.assert_array_equal(found.var["expected_r"], table["expected_r"])
+    assert "plier_r2" in found.obs
+
+
+def test_no_factors_yet():
+    with pytest.raises(KeyError, match="no factor scores. Run otl.tl.project"):
+        otl.get.factors(query())
+
+
+def test_which_factors(projected):
+    adata = projected.copy()
+    otl.tl.project(adata, fitted(), key_added="again")
+    with pytest.raises(KeyError, match="2 sets of factor scores: 'again', 'plier'"):
+        otl.get.factors(adata)
+    assert otl.get.factors(adata, "again").n_vars == 4
+    with pytest.raises(KeyError, match="'agin' not found in factor scores of adata. Did you mean 'again'"):
+        otl.get.factors(adata, "agin")
+    with pytest.raises(TypeError, match="must be an AnnData"):
+        otl.get.factors(otl.get.model(fitted()))
+
+
+@pytest.mark.filterwarnings("ignore")  # of scanpy's own
+def test_scanpy_takes_the_scores(projected, fit):
+    adata = fit.copy()
+    adata.obs["group"] = pd.Categorical(["a", "b"] * 20)
+    sc.tl.dendrogram(adata, "group", use_rep="plier")
+    assert adata.uns["dendrogram_group"]["use_rep"] == "plier"
+    found = otl.get.factors(adata)
+    sc.tl.rank_genes_groups(found, "group", method="t-test")
+    assert set(found.uns["rank_genes_groups"]["names"]["a"]) == set(found.var_names)
