@@ -161,6 +161,30 @@ def missing_genes(reference: ad.AnnData, query: ad.AnnData) -> dict:
     return out
 
 
+def random_sets(draws: int = 8) -> dict:
+    """Sets of random genes, so that every finding is false: how many pairs do both p-values call at 5 %?"""
+    nominal, permuted, named, factors = [], [], 0, 0
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        adata, _ = otl.datasets.simulate_pathways(60, 600, n_sets=30, n_factors=6, rng=seed)
+        sets = {f"random {i}": list(rng.choice(adata.var_names, 60, replace=False)) for i in range(60)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            otl.tl.plier(adata, sets, n_factors=12)
+        entry = adata.uns["plier"]
+        nominal += list(entry["summary"]["p_nominal"].dropna())
+        permuted += list(entry["summary"]["p_permutation"].dropna())
+        named += sum(" " in name for name in entry["names"])
+        factors += len(entry["names"])
+    return {
+        "pairs": len(permuted),
+        "nominal_below_5_percent": float(np.mean(np.array(nominal) < 0.05)),
+        "permutation_below_5_percent": float(np.mean(np.array(permuted) < 0.05)),
+        "named_factors": named,
+        "factors": factors,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -175,6 +199,7 @@ def main() -> None:
     otl.tl.plier(reference, otl.datasets.gene_sets("blood", "reactome", "pid"))
     result["multiplier_arithmetic"] = multiplier(reference, cohort)
     result["other_platform"] = other_platform(reference, blood)
+    result["random_sets"] = random_sets()
     result["missing_genes"] = missing_genes(reference, cohort)
     text = json.dumps(result, indent=1)
     print(text)

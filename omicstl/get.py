@@ -11,7 +11,7 @@ import pandas as pd
 
 from omicstl._core.checks import listed, missing_key
 from omicstl._data import store
-from omicstl._data.adata import check_adata
+from omicstl._data.adata import check_adata, read_uns
 from omicstl.models import base
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
     Parameters
     ----------
     adata
-        An AnnData that a fitting verb has written to, the path of a model file, or a model, which is returned as it is.
+        An AnnData that a fitting verb has written to; the path of such an ``.h5ad`` or ``.zarr`` (only its ``uns`` is read) or
+        of a model file; or a model, which is returned as it is.
     key
         Name that the fit was written under. `None` takes the only model there.
 
@@ -62,6 +63,8 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
     >>> otl.get.model(target).loadings.shape[1]
     5
     """
+    if isinstance(adata, str | Path) and Path(adata).suffix in (".h5ad", ".zarr"):
+        adata = read_uns(adata)
     if key is not None and isinstance(adata, str | Path | base.Model):
         msg = f"`key` names a fit within an AnnData, got key={key!r} with a {type(adata).__name__}. Leave the key out."
         raise ValueError(msg)

@@ -50,6 +50,8 @@ def test_sources_of_a_model(fit, tmp_path):
     otl.io.write_model(tmp_path / "m.npz", model)
     for source in (tmp_path / "m.npz", str(tmp_path / "m.npz")):
         np.testing.assert_array_equal(otl.get.model(source).loadings, model.loadings)
+    fit.write_h5ad(tmp_path / "fit.h5ad")
+    np.testing.assert_array_equal(otl.get.model(tmp_path / "fit.h5ad", "plier").loadings, model.loadings)
     view = fit[:5]
     np.testing.assert_array_equal(otl.get.model(view).loadings, model.loadings)
     assert view.is_view

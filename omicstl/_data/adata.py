@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_text, listed, missing_key
 from omicstl._core.log import ScaleWarning, warn
+from omicstl._core.optional import need
 from omicstl._data.blocks import RowSource, SubsetRows, row_source
 from omicstl.kernels import stats
 
@@ -183,3 +185,20 @@ def _doubt(summary: stats.Summary, expected: str, low: float, high: float) -> st
         if varying.any() and scaled[varying].mean() < 0.5:
             return "is not z-scored by gene (mean 0, variance 1) as expected. Scale it first: sc.pp.scale(adata)."
     return ""
+
+
+def read_uns(path: str | Path) -> AnnData:
+    """Read the ``uns`` of an h5ad file or a zarr folder and nothing else of it."""
+    from anndata.io import read_elem
+
+    source = Path(path)
+    if not source.exists():
+        msg = f"There is no file {str(source)!r}."
+        raise FileNotFoundError(msg)
+    if source.suffix == ".zarr":
+        group = need("zarr", "dask").open_group(str(source), mode="r")
+        return AnnData(uns=read_elem(group["uns"]))
+    import h5py
+
+    with h5py.File(source, "r") as file:
+        return AnnData(uns=read_elem(file["uns"]))

@@ -47,6 +47,12 @@ def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: boo
             f"Choose another name: key_added='{key}_projected'."
         )
         raise ValueError(msg)
+    if kind not in (None, "projection") and isinstance(there, Mapping) and there.get("kind") == "projection":
+        msg = (
+            f"adata.uns[{key!r}] holds a projection, whose columns of obs a fit would leave behind. Choose another name: "
+            f"key_added='{key}_own'."
+        )
+        raise ValueError(msg)
 
 
 def commit(adata: AnnData, result: Result, *, copy: bool = False) -> AnnData | None:

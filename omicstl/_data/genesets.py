@@ -127,12 +127,11 @@ def match(
     var_names: np.ndarray | pd.Index | list[str],
     *,
     min_genes: int = 10,
-    max_genes: int | None = None,
     argument: str = "gene_sets",
     label: str = "adata.var_names",
 ) -> MatchedSets:
     """
-    Restrict gene sets to the genes of the data, by exact names, and drop sets that are then too small or too large.
+    Restrict gene sets to the genes of the data, by exact names, and drop sets that are then too small.
 
     Parameters
     ----------
@@ -140,8 +139,8 @@ def match(
         What `read_gene_sets` returned.
     var_names
         Unique names of the genes of the data.
-    min_genes, max_genes
-        Sets with fewer or more genes in the data are dropped; `None` means no upper bound.
+    min_genes
+        Sets with fewer genes in the data are dropped.
     argument, label
         How the sets and the names of the data are called in messages.
 
@@ -168,8 +167,6 @@ def match(
     (['CD2', 'PTPRC'], [[1.0, 0.0], [0.0, 1.0]], ['PTPRCAP'])
     """
     check_number("min_genes", min_genes, low=1, integer=True)
-    if max_genes is not None:
-        check_number("max_genes", max_genes, low=min_genes, integer=True, advice="It is the largest set that is kept.")
     found = match_features(var_names, sets.genes)
     if len(found.have_index) == 0:
         raise ValueError(no_overlap_message(var_names, sets.genes, label, f"`{argument}`"))
@@ -177,27 +174,20 @@ def match(
     columns, rows = found.have_index[order], found.want_index[order]
     membership = sparse.csc_array(sparse.csr_array(sets.membership)[rows])
     sizes = np.diff(membership.indptr)
-    keep = (sizes >= min_genes) & (sizes <= (np.inf if max_genes is None else max_genes))
+    keep = sizes >= min_genes
     if not keep.any():
-        raise ValueError(_no_set_message(sets.names, sizes, len(columns), min_genes, max_genes, argument, label))
+        raise ValueError(_no_set_message(sets.names, sizes, len(columns), min_genes, argument, label))
     lost = [(str(name), int(size)) for name, size in zip(sets.names[~keep], sizes[~keep], strict=True)]
     kept = _binary_csc(membership[:, np.flatnonzero(keep)])
     return MatchedSets(columns, sets.genes[rows], sets.names[keep], kept, found.missing, lost)
 
 
-def _no_set_message(
-    names: np.ndarray, sizes: np.ndarray, n_shared: int, low: int, high: int | None, argument: str, label: str
-) -> str:
+def _no_set_message(names: np.ndarray, sizes: np.ndarray, n_shared: int, low: int, argument: str, label: str) -> str:
     largest = int(np.argmax(sizes))
-    bounds = f"at least min_genes={low}" + ("" if high is None else f" and at most max_genes={high}")
-    way_out = (
-        f"Lower min_genes to at most {int(sizes[largest])}, or give more sets or genes."
-        if sizes[largest] < low
-        else "Raise max_genes or lower min_genes."
-    )
     return (
-        f"None of the {len(names)} sets of `{argument}` has {bounds} of its genes in {label}, which shares {n_shared} "
-        f"genes with them; the largest, {str(names[largest])!r}, has {int(sizes[largest])}. {way_out}"
+        f"None of the {len(names)} sets of `{argument}` has at least min_genes={low} of its genes in {label}, which shares "
+        f"{n_shared} genes with them; the largest, {str(names[largest])!r}, has {int(sizes[largest])}. Lower min_genes to at "
+        f"most {int(sizes[largest])}, or give more sets or genes."
     )
 
 

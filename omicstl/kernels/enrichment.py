@@ -58,11 +58,17 @@ def _take_columns(matrix: scipy.sparse.csc_array, columns: np.ndarray) -> tuple[
 
 
 def heldout_sets(
-    weights: Real[np.ndarray, "sets factors"], prior: scipy.sparse.csc_array, trained: scipy.sparse.csc_array
+    weights: Real[np.ndarray, "sets factors"],
+    prior: scipy.sparse.csc_array,
+    trained: scipy.sparse.csc_array,
+    *,
+    unseen: bool = False,
 ) -> HeldoutSets:
     """Genes to compare for each pair with a positive weight: outside all sets of the factor, and held-out members.
 
     ``weights`` is (sets, factors); ``prior`` and ``trained`` are (genes, sets), the latter without held-out members.
+    The original takes every member of a set that was held out of it. With `unseen` those are left out that the fit saw in
+    another set of the same factor: they follow the factor whether or not their own set does.
     """
     prior = _pattern(prior)
     held = _pattern(prior - prior.multiply(_pattern(trained)))
@@ -74,6 +80,11 @@ def heldout_sets(
     union = scipy.sparse.csc_array(prior @ active)
     outside[union.indices, np.repeat(np.arange(union.shape[1]), np.diff(union.indptr))] = False
     held_genes, held_start = _take_columns(held, set_index)
+    if unseen:
+        seen = scipy.sparse.csc_array(_pattern(trained) @ active).toarray() > 0
+        keep = ~seen[held_genes, np.repeat(factor_index, np.diff(held_start))]
+        held_start = np.concatenate([[0], np.cumsum(keep)])[held_start]
+        held_genes = held_genes[keep]
     return HeldoutSets(set_index, factor_index, outside, held_start, held_genes)
 
 
@@ -93,6 +104,18 @@ def heldout_auc(
     Each factor is sorted once, O(factors · genes · log genes + held-out members · log genes).
     """
     tests = heldout_sets(weights, prior, trained)
+    auc, ties, n_pos, n_neg = _mann_whitney(loadings, tests)
+    p = nominal_p(auc, n_pos, n_neg, ties)
+    return Enrichment(tests.set_index, tests.factor_index, auc, p, benjamini_hochberg(p))
+
+
+def pair_auc(loadings: Real[np.ndarray, "genes factors"], tests: HeldoutSets) -> Float[np.ndarray, "pairs"]:
+    """AUC of the held-out members of each pair against the genes outside; 0.5 where either is empty."""
+    return _mann_whitney(loadings, tests)[0]
+
+
+def _mann_whitney(loadings: np.ndarray, tests: HeldoutSets) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """AUC, ``sum(t^3 - t)`` over ties, and the sizes of both groups, of every pair."""
     n_pairs = tests.set_index.size
     n_pos = np.diff(tests.held_start)
     n_neg = np.zeros(n_pairs, dtype=np.int64)
@@ -107,8 +130,7 @@ def heldout_auc(
         )
     with np.errstate(invalid="ignore", divide="ignore"):
         auc = np.where((n_pos > 0) & (n_neg > 0), statistic / (n_pos * n_neg), 0.5)
-    p = nominal_p(auc, n_pos, n_neg, ties)
-    return Enrichment(tests.set_index, tests.factor_index, auc, p, benjamini_hochberg(p))
+    return auc, ties, n_pos, n_neg
 
 
 def _compare(outside: np.ndarray, held: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -182,11 +204,6 @@ def auc_matrix(
         rank_sum = members @ ranks
         auc[sets, low : low + width] = (rank_sum - (n_pos * (n_pos + 1) / 2)[sets]) / (n_pos * n_neg)[sets]
     return auc
-
-
-def tie_terms(loadings: Real[np.ndarray, "genes factors"]) -> Float[np.ndarray, "factors"]:
-    """``sum(t^3 - t)`` over the groups of equal loadings of every factor, for `nominal_p`."""
-    return np.array([_cubes(np.unique(column, return_counts=True)[1]).sum() for column in np.asarray(loadings).T])
 
 
 def permutation_p(

@@ -91,8 +91,8 @@ def start(config: Config, problem: Problem, scores: np.ndarray, n_factors: int, 
         weights=np.zeros((m, n_factors)),
         working=elastic_net.start(problem.set_gram, n_factors, size),
         set_penalty=problem.penalties[0],
-        history=np.full(max_iter, np.nan),
-        searched=np.full(max_iter // FIRST_WEIGHTS + 1, np.nan),
+        history=np.zeros(max_iter),
+        searched=np.zeros(max_iter // FIRST_WEIGHTS + 1),
         stalled=np.array(0, np.int32),
     )
 

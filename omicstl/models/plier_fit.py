@@ -124,8 +124,10 @@ def _finish(
         )
         null = data.data @ beside.astype(np.float32)
     tests = enrichment.heldout_auc(loadings, state.weights, prior.membership, trained)
-    pairs = enrichment.heldout_sets(state.weights, prior.membership, trained)
-    p_permutation = enrichment.permutation_p(tests.auc, pairs, np.maximum(null, 0).astype(np.float32))
+    unseen = enrichment.heldout_sets(state.weights, prior.membership, trained, unseen=True)
+    p_permutation = enrichment.permutation_p(
+        enrichment.pair_auc(loadings, unseen), unseen, np.maximum(null, 0).astype(np.float32)
+    )
     wide = loadings.astype(np.float64)
     explained = 2 * np.sum(cross * wide, axis=1) - np.sum((wide @ inner) * wide, axis=1)
     model = PlierModel(
@@ -164,8 +166,9 @@ def _names(tests: enrichment.Enrichment, weights: np.ndarray, sets: np.ndarray) 
     """Name a factor "LV3 Neutrophil" by the largest weight among sets that held-out members confirm, else "LV3"."""
     names = np.array([f"LV{i + 1}" for i in range(weights.shape[1])], dtype=object)
     strongest = np.zeros(weights.shape[1])
-    for j, i, auc, fdr in zip(tests.set_index, tests.factor_index, tests.auc, tests.fdr, strict=True):
-        if fdr < NAMED_FDR and auc > NAMED_AUC and weights[j, i] > strongest[i]:
+    confirmed = (tests.fdr < NAMED_FDR) & (tests.auc > NAMED_AUC)
+    for j, i in zip(tests.set_index[confirmed], tests.factor_index[confirmed], strict=True):
+        if weights[j, i] > strongest[i]:
             strongest[i], names[i] = weights[j, i], f"LV{i + 1} {sets[j]}"
     return names
 

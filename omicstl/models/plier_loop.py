@@ -14,6 +14,7 @@ from .plier import PlierConfig, Prepared
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+WORKING_SET = 32  # coordinates a factor is solved on at first; doubled when a factor needs more
 PENALTIES = np.exp(-np.arange(4, 12.01, 0.125))
 
 
@@ -53,7 +54,7 @@ def iterate(
         sparse = jax.default_backend() == "cpu"
         options = plier.Config(config.selection, config.max_rank, config.set_penalty is not None, data.gram_form)
         problem = _problem(data, trained, config, prior_weight, score_penalty, k, (p_pad, n_pad, m_pad, k_pad), sparse)
-        size = min(32, m_pad)
+        size = min(WORKING_SET, m_pad)
         shape = (p_pad, k_pad) if data.gram_form else (k_pad, n_pad)
         room = bucket(config.max_iter, 512)  # another `max_iter` is no other program
         state = plier.start(options, problem, pad(first, *shape), k_pad, size, room)

@@ -124,7 +124,8 @@ def plier(
     ``uns[key_added]``
         ``names``: "LV3 Neutrophil" if held-out members of the set follow the factor (FDR < 0.05, AUC > 0.7), else "LV3";
         ``summary``: a row for each set with a weight, with AUC, p and FDR of its held-out members (nominal: genes are taken
-        as independent) and ``p_permutation``, the share of shuffled factors with such an AUC, which is not; ``converged``
+        as independent) and ``p_permutation``, the share of shuffled factors with such an AUC, which is not
+        (of the held-out members that no other set of the factor has shown to the fit; NaN where there are none); ``converged``
         and ``stopped``: "tol", "not decreasing" (the original's other rule: the change is no smaller than 50 iterations ago, for
         the sixth time; `converged` is then `False`, without a warning) or "max_iter"; ``n_iter``, ``history``, ``penalty_path``, ``n_components`` (every rule), ``lost_sets``, ``lost_genes``,
         ``params`` and the ``model`` (`omicstl.get.model`), whose ``auc`` has every set and factor over all genes.

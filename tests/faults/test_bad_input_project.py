@@ -134,6 +134,7 @@ def files(path):
     (path / "text.npz").write_text("loadings")
     (path / "empty.npz").write_bytes(b"")
     fitted().write_h5ad(path / "adata.h5ad")
+    (path / "adata.h5ad").rename(path / "adata.npz")
     with zipfile.ZipFile(good) as old, zipfile.ZipFile(path / "future.npz", "w") as new:
         for member in old.infolist():
             content = old.read(member)
@@ -146,7 +147,7 @@ def files(path):
         "numpy.npz": "no omicstl model file",
         "text.npz": "no omicstl model file",
         "empty.npz": "empty",
-        "adata.h5ad": "anndata.read_h5ad",
+        "adata.npz": "anndata.read_h5ad",
         "future.npz": "format version 99.*upgrade",
     }
 
@@ -155,6 +156,7 @@ def test_model_files_that_are_none(tmp_path):
     for name, word in files(tmp_path).items():
         refused(project, query(), ValueError, [name, "cannot be used as a model", word], reference=tmp_path / name)
     refused(project, query(), FileNotFoundError, ["no model file"], reference=tmp_path / "missing.npz")
+    refused(project, query(), FileNotFoundError, ["There is no file"], reference=tmp_path / "missing.h5ad")
     refused(project, query(), ValueError, ["is a folder"], reference=tmp_path)
 
 

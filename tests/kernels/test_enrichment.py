@@ -102,7 +102,7 @@ def test_auc_matrix_and_nominal_p_for_every_set_and_factor():
     prior = sp.csc_array(np.column_stack([prior.toarray(), np.zeros(150), np.ones(150)]))
     auc = enrichment.auc_matrix(loadings, prior)
     n_pos = prior.sum(axis=0)
-    p = enrichment.nominal_p(auc, n_pos[:, None], 150 - n_pos[:, None], enrichment.tie_terms(loadings))
+    p = enrichment.nominal_p(auc, n_pos[:, None], 150 - n_pos[:, None], tie_terms(loadings))
     for j in range(12):
         inside = prior[:, [j]].toarray()[:, 0] > 0
         for i in range(5):
@@ -161,3 +161,21 @@ def test_the_original_summary_is_reproduced():
     np.testing.assert_allclose(found.p_nominal, golden["summary_pvalue"], rtol=1e-10)
     np.testing.assert_allclose(found.fdr, golden["summary_fdr"], rtol=1e-10)
     np.testing.assert_allclose(golden["Uauc"][found.set_index, found.factor_index], found.auc, rtol=1e-12)
+
+
+def tie_terms(loadings):
+    counts = [np.unique(column, return_counts=True)[1].astype(float) for column in loadings.T]
+    return np.array([(n**3 - n).sum() for n in counts])
+
+
+def test_unseen_leaves_out_what_another_set_of_the_factor_has_shown():
+    prior = sp.csc_array(np.array([[1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 0, 0]], dtype=float).T)
+    trained = sp.csc_array(np.array([[1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 0, 0]], dtype=float).T)
+    both = np.array([[1.0, 1.0], [1.0, 0.0]])  # the first factor uses both sets, the second the first alone
+    tests = enrichment.heldout_sets(both, prior, trained)
+    unseen = enrichment.heldout_sets(both, prior, trained, unseen=True)
+    members = [t.held_genes[t.held_start[q] : t.held_start[q + 1]].tolist() for t in (tests, unseen) for q in range(3)]
+    assert members[:3] == [[1, 2], [2], [1, 2]]
+    assert members[3:] == [[2], [2], [1, 2]]  # gene 1 was seen in the second set by the first factor
+    loadings = np.array([[9.0, 1], [8, 5], [2, 4], [7, 0], [1, 3], [3, 2]])
+    np.testing.assert_allclose(enrichment.pair_auc(loadings, unseen), [0.5, 0.5, 1.0])
