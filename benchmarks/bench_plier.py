@@ -278,8 +278,8 @@ def case_recount(_: str) -> dict:
     return big(37_032, 6750, 987, 350)
 
 
-def case_cells(_: str) -> dict:
-    """200,000 log-normalised cells x 20,000 genes, CSR with 5 % stored, onto a model of 5,000 genes and 100 factors."""
+def cells():
+    """200,000 log-normalised cells x 20,000 genes, CSR with 5 % stored, and a model of 5,000 genes and 100 factors."""
     import anndata as ad
     import numpy as np
     import pandas as pd
@@ -296,24 +296,39 @@ def case_cells(_: str) -> dict:
         indices[low * per_row : (low + 5000) * per_row] = comb.ravel()
     data = rng.gamma(2.0, 0.5, size=indices.size).astype(np.float32)
     x = sp.csr_array((data, indices, np.arange(n + 1, dtype=np.int64) * per_row), shape=(n, p))
-    del data, indices
     adata = ad.AnnData(x, var=pd.DataFrame(index=[f"g{i}" for i in range(p)]))
     loadings = pd.DataFrame(rng.gamma(0.3, 1.0, (5000, 100)), index=[f"g{i}" for i in range(0, p, 4)])
-    model = otl.io.factor_table(loadings, penalty=50.0)
+    return adata, otl.io.factor_table(loadings, penalty=50.0)
+
+
+def project_cells(adata, model) -> dict:
     import warnings
+
+    import omicstl as otl
 
     warnings.simplefilter("ignore")
     forget_peak()
     before = now_gb()
     with Clock() as clock:
         otl.tl.project(adata, model)
-    return {
-        "wall": clock.wall,
-        "cpu": clock.cpu,
-        "input_gb": before,
-        "peak_gb": peak_gb(),
-        "beyond_input_gb": peak_gb() - before,
-    }
+    return {"wall": clock.wall, "cpu": clock.cpu, "gb_before": before, "gb_beyond": peak_gb() - before}
+
+
+def case_cells(_: str) -> dict:
+    """Projection of cells that are in memory."""
+    return project_cells(*cells())
+
+
+def case_cells_backed(_: str) -> dict:
+    """Projection of the same cells from an h5ad file that is not loaded."""
+    import anndata as ad
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cells.h5ad"
+        adata, model = cells()
+        adata.write_h5ad(path)
+        del adata
+        return project_cells(ad.read_h5ad(path, backed="r"), model)
 
 
 def machine() -> dict:
@@ -367,6 +382,8 @@ def main() -> None:
             result["peer"] = repeat("peer", options.data, runs)
     elif options.case == "growth":
         result = {str(n): repeat("growth", str(n), 1) for n in (4000, 16_000, 64_000)}
+    elif options.case == "cells":
+        result = {case: repeat(case, "", 1) for case in ("cells", "cells_backed")}
     else:
         result = {options.case: repeat(options.case, "", 1)}
     result = {"machine": machine(), "original_cpu_seconds": ORIGINAL, **result}
