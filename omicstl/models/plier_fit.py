@@ -16,7 +16,7 @@ from .plier_loop import Looped, iterate
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-STATUS = {0: "max_iter", 1: "tol", 2: "not decreasing"}
+STATUS = {0: "max_iter", 1: "tol", 2: "not decreasing", 4: "broken"}  # of `kernels.loop`
 N_NULL = 200
 NAMED_FDR, NAMED_AUC = 0.05, 0.7
 
@@ -76,7 +76,7 @@ def fit_plier(
     trained.data = (~prior.heldout).astype(np.float64)
     trained.eliminate_zeros()
     state = iterate(data, trained, config, first, prior_weight, score_penalty, report)
-    if state.status == 4:
+    if STATUS[state.status] == "broken":
         msg = (
             f"The fit broke down at iteration {state.n_iter}: the scores are no longer finite. This happens when penalties "
             f"are far too small or too large (prior_weight {prior_weight:.3g}, score_penalty {score_penalty:.3g}); leave them "
