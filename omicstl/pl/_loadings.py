@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl import get
-from omicstl._core.checks import check_number, missing_key
+from omicstl._core.checks import check_number, check_text, missing_key
 
 from ._style import ACCENT, GREY, axes, clean, legend_below, wrapped
 
@@ -59,7 +59,7 @@ def loadings(
     KeyError
         If the model has no such factor or gene set, or there is no model.
     ValueError, TypeError
-        If `n_genes` is no positive integer, or `ax` are no Axes.
+        If `n_genes` is no positive integer, `gene_set` no name, or `ax` are no Axes.
 
     Notes
     -----
@@ -76,6 +76,7 @@ def loadings(
     10
     """
     check_number("n_genes", n_genes, low=1, integer=True)
+    check_text("gene_set", gene_set, optional=True)
     model: Any = get.model(adata, key)
     names = [str(name) for name in model.names]
     if factor not in names:

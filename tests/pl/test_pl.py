@@ -85,6 +85,8 @@ def test_loadings_refuses(fitted, ax) -> None:
         otl.pl.loadings(reference, "LV99 Neutrophil", ax=ax)
     with pytest.raises(KeyError, match="not found in the gene sets of the model"):
         otl.pl.loadings(reference, factor, gene_set="T cells", ax=ax)
+    with pytest.raises(TypeError, match="`gene_set` must be a string or None"):
+        otl.pl.loadings(reference, factor, gene_set=["CD19"], ax=ax)
     with pytest.raises(ValueError, match="`n_genes` must be >= 1, got 0"):
         otl.pl.loadings(reference, factor, n_genes=0, ax=ax)
     with pytest.raises(TypeError, match="`ax` must be matplotlib Axes or None, got Figure"):
