@@ -105,6 +105,19 @@ CELLS = {
 }
 
 
+def explained(query: ad.AnnData, reference: ad.AnnData, how: str) -> float:
+    """Share of the sum of squares that the factors fit, no mean removed: what flatters a shifted platform."""
+    model = otl.get.model(reference)
+    shared = pd.Index(model.features).intersection(query.var_names)
+    rows = pd.Index(model.features).get_indexer(shared)
+    x = np.asarray(query[:, shared].X, dtype=float)
+    mean, scale = (x.mean(0), x.std(0, ddof=1)) if how == "query" else (model.mean[rows], model.scale[rows])
+    used = scale > 0
+    y, z = ((x - mean) / np.where(used, scale, 1))[:, used], model.loadings[rows][used].astype(float)
+    fitted = y @ z @ np.linalg.inv(z.T @ z + model.score_penalty * np.eye(z.shape[1])) @ z.T
+    return float(1 - np.sum((y - fitted) ** 2) / np.sum(y**2))
+
+
 def other_platform(reference: ad.AnnData, blood: ad.AnnData) -> dict:
     """Whole blood of another platform: the reference's own statistics must warn and must not do better than the query's."""
     out: dict = {}
@@ -121,6 +134,7 @@ def other_platform(reference: ad.AnnData, blood: ad.AnnData) -> dict:
             known = np.isfinite(value)
             rho[cell] = [float(spearmanr(done.obsm["p"][known, j], value[known])[0]) for j in hits]
         out[how] = {
+            "plain_explained_variance": explained(blood, reference, how),
             "warnings": [str(w.message)[:120] for w in caught if issubclass(w.category, otl.TransferWarning)],
             "median_offset": quality["median_offset"],
             "r2": quality["r2"],

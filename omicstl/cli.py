@@ -235,7 +235,9 @@ def _plier(arguments: argparse.Namespace) -> None:
 def _project(arguments: argparse.Namespace) -> None:
     _check_outputs(arguments, arguments.output, arguments.scores)
     path = Path(arguments.reference)
-    model = otl.get.model(path if path.suffix == ".npz" else _read(path, "--reference"), arguments.key)
+    if path.suffix != ".npz":
+        _kind(path, "--reference")
+    model = otl.get.model(path, arguments.key)  # of an .h5ad or .zarr only `uns` is read
     adata = _read(arguments.input)
     key = arguments.key_added or arguments.key or model.kind
     with otl.settings.override(verbosity=1 if arguments.quiet else 2):
@@ -282,18 +284,18 @@ def _kind(path: Path, argument: str) -> str:
     return path.suffix
 
 
-def _read(source: str | Path, argument: str = "INPUT") -> AnnData:
+def _read(source: str) -> AnnData:
     path = Path(source)
-    kind = _kind(path, argument)
+    kind = _kind(path, "INPUT")
     if not path.exists():
-        msg = f"{argument}: there is no {str(path)!r}."
+        msg = f"INPUT: there is no {str(path)!r}."
         raise FileNotFoundError(msg)
     import anndata
 
     try:
         return anndata.read_h5ad(path) if kind == ".h5ad" else anndata.read_zarr(path)
     except (KeyError, ValueError, OSError) as error:
-        msg = f"{argument}: {str(path)!r} cannot be read: {error}"
+        msg = f"INPUT: {str(path)!r} cannot be read: {error}"
         raise ValueError(msg) from error
 
 

@@ -26,3 +26,18 @@ def run_python():
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The small simulated compendium with its fit; only to be read."""
+    from tests.contract.cases import fitted
+
+    return fitted()
+
+
+@pytest.fixture(scope="session")
+def model(reference):
+    import omicstl as otl
+
+    return otl.get.model(reference)

@@ -189,16 +189,18 @@ def _doubt(summary: stats.Summary, expected: str, low: float, high: float) -> st
 
 def read_uns(path: str | Path) -> AnnData:
     """Read the ``uns`` of an h5ad file or a zarr folder and nothing else of it."""
+    import h5py
     from anndata.io import read_elem
 
     source = Path(path)
     if not source.exists():
         msg = f"There is no file {str(source)!r}."
         raise FileNotFoundError(msg)
-    if source.suffix == ".zarr":
-        group = need("zarr", "dask").open_group(str(source), mode="r")
-        return AnnData(uns=read_elem(group["uns"]))
-    import h5py
-
-    with h5py.File(source, "r") as file:
-        return AnnData(uns=read_elem(file["uns"]))
+    try:
+        if source.suffix == ".zarr":
+            return AnnData(uns=read_elem(need("zarr", "dask").open_group(str(source), mode="r")["uns"]))
+        with h5py.File(source, "r") as file:
+            return AnnData(uns=read_elem(file["uns"]))
+    except (OSError, KeyError, ValueError) as error:
+        msg = f"{str(source)!r} cannot be read as an AnnData: {error}. Write it again with adata.write_h5ad or write_zarr."
+        raise ValueError(msg) from error

@@ -13,7 +13,7 @@ def spd_inverse(matrix: Float[Array, "k k"]) -> Float[Array, "k k"]:
     """Inverse of a symmetric positive definite matrix.
 
     Small ones by Gauss-Jordan steps in compiled code, which need no pivots here: LAPACK's threads may spin for longer than
-    such a matrix takes (measured on two busy cores: four times the run time of a whole fit). Large ones by LAPACK.
+    such a matrix takes, twice an iteration, on busy cores. Large ones by LAPACK.
     """
     if matrix.shape[0] > _LAPACK_FROM:
         return jnp.linalg.inv(matrix)

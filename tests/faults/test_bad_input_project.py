@@ -15,16 +15,6 @@ from tests.contract.cases import cohort, fitted, plier, query
 from tests.support.refusals import changed_query, put, refused
 
 
-@pytest.fixture(scope="module")
-def reference():
-    return fitted()
-
-
-@pytest.fixture(scope="module")
-def model(reference):
-    return otl.get.model(reference)
-
-
 def project(adata, reference, **options):
     return otl.tl.project(adata, reference, **options)
 
@@ -157,6 +147,8 @@ def test_model_files_that_are_none(tmp_path):
         refused(project, query(), ValueError, [name, "cannot be used as a model", word], reference=tmp_path / name)
     refused(project, query(), FileNotFoundError, ["no model file"], reference=tmp_path / "missing.npz")
     refused(project, query(), FileNotFoundError, ["There is no file"], reference=tmp_path / "missing.h5ad")
+    (tmp_path / "broken.h5ad").write_text("no HDF5")
+    refused(project, query(), ValueError, ["cannot be read as an AnnData"], reference=tmp_path / "broken.h5ad")
     refused(project, query(), ValueError, ["is a folder"], reference=tmp_path)
 
 

@@ -10,19 +10,9 @@ import pytest
 import scipy.sparse as sp
 
 import omicstl as otl
-from tests.contract.cases import fitted, query
+from tests.contract.cases import query
 from tests.support.refusals import changed_query, refused
 from tests.support.snapshots import changes, snapshot
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return fitted()
-
-
-@pytest.fixture(scope="module")
-def model(reference):
-    return otl.get.model(reference)
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import omicstl as otl
 from omicstl._core.random import streams
 from omicstl.models import projection
-from tests.contract.cases import N_QUERY, N_VARS, fitted, query
+from tests.contract.cases import N_QUERY, N_VARS, query
 
 few = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 seeds = st.integers(0, 10_000)
 pytestmark = pytest.mark.filterwarnings("ignore::omicstl.TransferWarning")
-
-
-@pytest.fixture(scope="module")
-def reference():
-    return fitted()
-
-
-@pytest.fixture(scope="module")
-def model(reference):
-    return otl.get.model(reference)
 
 
 def random_query(seed, n=N_QUERY):
