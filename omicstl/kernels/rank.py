@@ -3,7 +3,7 @@
 All take a matrix whose rows (genes) are z-scored over its columns (samples), standard deviation with n - 1. Its noise
 is then known without estimating it: a row without structure has variance one, and one dimension goes to the mean.
 
-Counts measured on blood, 972 samples × 4,470 genes (ranges over four draws of 80 % of the genes; over three draws each of
+Counts on blood by ``benchmarks/number_of_factors.py``, 972 samples × 4,470 genes (ranges over four draws of 80 % of the genes; over three draws each of
 samples of this cohort and of another of 177):
 
 ==================  =============  ===================  ============  ============  ============
