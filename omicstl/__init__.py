@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from omicstl import datasets, get, io, metrics, pl, pp, tl
-    from omicstl._core.log import ConvergenceWarning, ScaleWarning, TransferWarning
+    from omicstl._core.log import ConvergenceWarning, DesignWarning, ScaleWarning, TransferWarning
     from omicstl._core.settings import settings
     from omicstl._data.cite import cite
 
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConvergenceWarning",
+    "DesignWarning",
     "ScaleWarning",
     "TransferWarning",
     "__version__",
@@ -36,6 +37,7 @@ __all__ = [
 _DOORS = ("datasets", "get", "io", "metrics", "pl", "pp", "tl")
 _NAMES = {
     "ConvergenceWarning": "omicstl._core.log",
+    "DesignWarning": "omicstl._core.log",
     "ScaleWarning": "omicstl._core.log",
     "TransferWarning": "omicstl._core.log",
     "cite": "omicstl._data.cite",

@@ -28,6 +28,10 @@ class TransferWarning(UserWarning):
     """The result of a transfer should not be trusted as it is."""
 
 
+class DesignWarning(UserWarning):
+    """A test does not fit the design of the study, such as repeated samples of one patient taken as independent."""
+
+
 class _Stderr(logging.Handler):
     """Write to the present ``sys.stderr``, and only where the user's program has configured no logging of its own."""
 

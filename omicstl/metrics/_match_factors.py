@@ -11,8 +11,9 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_choice
 from omicstl._data.features import match_features, no_overlap_message
+from omicstl._data.results import factor_names, score_key
 from omicstl.kernels import matching
-from omicstl.metrics._models import factor_names, resolve, scores
+from omicstl.metrics._models import resolve
 from omicstl.models.base import Model
 
 
@@ -102,5 +103,5 @@ def _scores(source: AnnData | Model | str | Path, key: str | None, name: str) ->
     if not isinstance(source, AnnData):
         msg = f"`{name}` must be an AnnData for by='scores', got {type(source).__name__}. Use by='loadings' for models."
         raise TypeError(msg)
-    key, values = scores(source, key, name)
-    return _Side(np.asarray(source.obs_names).astype(str), factor_names(source, key), values)
+    key = score_key(source, key, name)
+    return _Side(np.asarray(source.obs_names).astype(str), factor_names(source, key), np.asarray(source.obsm[key]))

@@ -13,8 +13,9 @@ from anndata import AnnData
 from omicstl._core.checks import check_choice
 from omicstl._data import adata as reader
 from omicstl._data.features import match_features, no_overlap_message
+from omicstl._data.results import score_key
 from omicstl.kernels import matching, stats
-from omicstl.metrics._models import resolve, scores
+from omicstl.metrics._models import resolve
 from omicstl.models.base import Model
 
 
@@ -74,7 +75,8 @@ def reconstruction(
     ['mase', 'spearman', 'r2']
     """
     expression = reader.read(adata, layer=layer)
-    key, b = scores(adata, key, "adata")
+    key = score_key(adata, key)
+    b = np.asarray(adata.obsm[key])
     entry = adata.uns.get(key)
     entry = entry if isinstance(entry, Mapping) else {}
     if reference is None and entry.get("kind") == "projection":

@@ -81,7 +81,7 @@ def test_reconstruction_says_what_is_missing(projected):
         otl.metrics.reconstruction(adata, table(model.loadings[:, :3]))
     with pytest.raises(ValueError, match="No gene is shared"):
         otl.metrics.reconstruction(adata, table(model.loadings, features=[f"x{i}" for i in range(40)]))
-    with pytest.raises(KeyError, match="'pliers' not found in adata.obsm. Did you mean 'plier'"):
+    with pytest.raises(KeyError, match="'pliers' not found in factor scores of adata. Did you mean 'plier'"):
         otl.metrics.reconstruction(adata, model, key="pliers")
     with pytest.raises(TypeError, match="`reference` must be an AnnData, a fitted model or the path of one, got list"):
         otl.metrics.reconstruction(adata, [1])
@@ -89,7 +89,7 @@ def test_reconstruction_says_what_is_missing(projected):
     with pytest.raises(ValueError, match="stores no mean and scale"):
         otl.metrics.reconstruction(adata, model)
     del adata.obsm["plier"]
-    with pytest.raises(KeyError, match="adata.obsm holds no scores. Run otl.tl.plier or otl.tl.project first"):
+    with pytest.raises(KeyError, match="adata holds no factor scores. Run otl.tl.project"):
         otl.metrics.reconstruction(adata, model)
 
 

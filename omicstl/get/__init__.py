@@ -1,0 +1,8 @@
+"""Take results out of an AnnData in a form to work with; nothing is written."""
+
+from omicstl.get._factors import factors
+from omicstl.get._loadings import loadings
+from omicstl.get._model import fit_key, model
+from omicstl.models.base import Model
+
+__all__ = ["factors", "loadings", "model"]
