@@ -1,9 +1,9 @@
-"""Factor scores in an AnnData: which key holds them, and what they are called."""
+"""What verbs have left in an AnnData: which key holds factor scores or tests, what they are called, which are reliable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from omicstl._data.adata import check_adata
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+RELIABLE = 0.8  # correlation that a factor's score must be expected to have with what all genes, or a refit, would give
+TEST_KIND = "rank_factors_groups"
 
 
 def score_key(adata: AnnData, key: str | None = None, where: str = "adata") -> str:
@@ -63,3 +66,41 @@ def _is_scored(adata: AnnData, key: str) -> bool:
 def factor_names(adata: AnnData, key: str) -> np.ndarray:
     """Names of the factors under a key that `score_key` has returned."""
     return np.array([str(name) for name in adata.uns[key]["names"]], dtype=object)
+
+
+def stability_of(entry: Mapping[str, Any], n_factors: int) -> np.ndarray:
+    """Median |r| of each factor over refits, from the entry of a fit or a projection; NaN where it was not measured."""
+    if isinstance(entry.get("stability"), Mapping):  # a fit after `tl.stability`
+        return np.asarray(entry["stability"]["factors"]["median_r"], dtype=np.float64)
+    if "factors" in entry:  # a projection, which carries its reference's
+        return np.asarray(entry["factors"]["stability"], dtype=np.float64)
+    return np.full(n_factors, np.nan)
+
+
+def reliable(adata: AnnData, key: str) -> np.ndarray:
+    """Which factors may be interpreted: their genes are there and refits find them again, each where it was measured."""
+    entry = adata.uns[key]
+    n_factors = len(entry["names"])
+    good = ~(stability_of(entry, n_factors) < RELIABLE)
+    if isinstance(entry.get("quality"), Mapping):
+        good &= np.asarray(entry["quality"]["factors"]["interpretable"], dtype=bool)
+    return good
+
+
+def key_of_test(adata: AnnData, key: str | None = None, where: str = "adata") -> str:
+    """Return the key of a test over factors (``uns[key]`` of `tl.rank_factors_groups`); `None` takes the only one there."""
+    check_adata(adata)
+    there = sorted(
+        name for name, entry in adata.uns.items() if isinstance(entry, Mapping) and entry.get("kind") == TEST_KIND
+    )
+    if key is not None:
+        if key not in there:
+            raise missing_key(key, f"tests over factors of {where}", there)
+        return key
+    if not there:
+        msg = f"{where} holds no test over factors. Run otl.tl.rank_factors_groups(adata, phenotype) first."
+        raise KeyError(msg)
+    if len(there) > 1:
+        msg = f"{where} holds {len(there)} tests over factors: {listed(there)}. Say which one: key={there[0]!r}."
+        raise KeyError(msg)
+    return there[0]

@@ -3,6 +3,7 @@
 from omicstl.get._factors import factors
 from omicstl.get._loadings import loadings
 from omicstl.get._model import fit_key, model
+from omicstl.get._summary import summary
 from omicstl.models.base import Model
 
-__all__ = ["factors", "loadings", "model"]
+__all__ = ["factors", "loadings", "model", "summary"]

@@ -1,21 +1,25 @@
-"""Scores as an AnnData of observations × factors."""
+"""Scores as an AnnData of observations × factors, with what is known of each factor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from omicstl._data.results import score_key
+from omicstl._data.results import TEST_KIND, factor_names, score_key, stability_of, key_of_test
+from omicstl.get._model import model
+from omicstl.models import annotation
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def factors(adata: AnnData, key: str | None = None) -> AnnData:
+def factors(adata: AnnData, key: str | None = None, *, test: str | None = None) -> AnnData:
     """Scores of a fit or a projection as an AnnData of observations × factors, for any plot and test of scanpy.
+
+    Its `var` is the supplementary table: what each factor is, whether it can be trusted here, and what the last test found.
 
     Parameters
     ----------
@@ -23,55 +27,125 @@ def factors(adata: AnnData, key: str | None = None) -> AnnData:
         An AnnData with ``obsm[key]`` of a fit or a projection.
     key
         Name that the scores were written under. `None` takes the only one there.
+    test
+        Name that `omicstl.tl.rank_factors_groups` wrote under, for the ``test_`` columns. `None` takes the only test of these
+        scores, or of several the one under its default name.
 
     Returns
     -------
-    AnnData of shape (n_obs, n_factors), float32, unitless scores; `obs` and `obsm` are copies of those of `adata`. `var`
-    holds what is known of each factor: for a projection how well the genes at hand determine it (`expected_r`,
-    `expected_slope`, `present_loading`, `interpretable`); for a fit the tested set with the highest AUC (`top_set`,
-    `top_auc`, `top_fdr_nominal`, `top_p_permutation`; missing if none was tested), which need not be the one of the
-    largest weight that the factor is named after.
+    AnnData of shape (n_obs, n_factors), float32, unitless scores, with the `obs` and `obsm` of `adata`. Columns of `var`:
+
+    ``top_set``, ``top_auc``, ``top_fdr_nominal``, ``top_p_permutation``
+        The set that the factor is named after, or else the tested set with the highest AUC; missing if none was tested.
+    ``sets``
+        All sets confirmed at FDR < 0.05 and AUC > 0.7, the largest weight first, with AUC and FDR.
+    ``top_genes``
+        The ten genes with the largest loadings.
+    ``stability``
+        Median absolute correlation with the factor's match over refits (`omicstl.tl.stability`), NaN if not measured. A
+        projection has its reference's.
+    ``expected_r``, ``expected_slope``, ``present_loading``, ``interpretable``
+        Of a projection: how well the genes at hand determine the factor.
+    ``test_contrast``, ``test_effect``, ``test_effect_sd``, ``test_p``, ``test_fdr``
+        If a test was made: the contrast with the largest t, its effect in score units and in standard deviations, and
+        p-value and FDR of the test over all groups; NaN for factors that were not tested.
 
     Raises
     ------
     KeyError
-        If there are no such scores, or several and no `key`.
+        If there are no such scores, or several and no `key`; if there is no such test.
     TypeError
         If `adata` is no AnnData.
 
     Notes
     -----
-    Names of factors are `var_names`. Scores have both signs: of ``sc.tl.rank_genes_groups`` use ``scores`` and p-values, its
-    ``logfoldchanges`` have no meaning here. Source: the scores :math:`B` of :cite:p:`Mao2019`. Cost: one copy.
+    Names of factors are `var_names`; ``factors.var.sort_values("test_fdr")`` puts the ones that differ on top. Scores have both signs:
+    of ``sc.tl.rank_genes_groups`` use ``scores`` and p-values, its ``logfoldchanges`` have no meaning here, and it takes
+    repeated samples of a patient as independent, which `omicstl.tl.rank_factors_groups` does not. Source: the scores :math:`B` of
+    :cite:p:`Mao2019`. Cost: one copy.
 
     Examples
     --------
     >>> import omicstl as otl
     >>> target, truth = otl.datasets.simulate_pathways(rng=0)
     >>> otl.tl.plier(target, truth.gene_sets, n_factors=5, max_iter=40, tol=1e-2)
-    >>> otl.get.factors(target).n_vars
-    5
+    >>> float(otl.get.factors(target).var["top_auc"].max())
+    1.0
     """
     from anndata import AnnData
 
     key = score_key(adata, key)
     entry = adata.uns[key]
-    var = pd.DataFrame(index=pd.Index([str(name) for name in entry["names"]], dtype=object))
+    names = factor_names(adata, key)
+    var = pd.DataFrame(index=pd.Index(names, dtype=object))
+    if isinstance(entry.get("summary"), pd.DataFrame):
+        _add_sets(var, entry["summary"])
+    var["top_genes"] = _top_genes(adata, key, entry)
+    var["stability"] = stability_of(entry, names.size)
     quality = entry.get("quality")
     if isinstance(quality, Mapping):
-        table = quality["factors"]
-        for column in table.columns.drop("factor"):
-            var[column] = table[column].to_numpy()
-    elif "summary" in entry:
-        best = entry["summary"].sort_values("auc", ascending=False).drop_duplicates("factor").set_index("factor")
-        best.index = best.index.astype(str)
-        best = best.reindex(var.index)
-        var["top_set"] = pd.Categorical(best["set"])  # plain strings with missing ones among them cannot be written
-        for column in ("auc", "fdr_nominal", "p_permutation"):
-            var[f"top_{column}"] = best[column].to_numpy()
+        for column in quality["factors"].columns.drop("factor"):
+            var[column] = quality["factors"][column].to_numpy()
+    found = _test_of(adata, key, test)
+    if found is not None:
+        _add_test(var, adata.uns[found])
     return AnnData(
         np.array(adata.obsm[key], dtype=np.float32),
         obs=adata.obs.copy(),
         var=var,
-        obsm={name: np.array(value) for name, value in adata.obsm.items() if isinstance(value, np.ndarray)},
+        obsm={name: value.copy() for name, value in adata.obsm.items()},
     )
+
+
+def _add_sets(var: pd.DataFrame, summary: pd.DataFrame) -> None:
+    """Write the leading set of each factor and its numbers, and all confirmed sets in words."""
+    table = summary.assign(factor=summary["factor"].astype(str), set=summary["set"].astype(str))
+    named = table["set"] == table["factor"].str.partition(" ")[2]
+    order = table.assign(named=named).sort_values(["named", "auc"], ascending=False, kind="stable")
+    best = order.drop_duplicates("factor").set_index("factor").reindex(var.index)
+    var["top_set"] = pd.Categorical(best["set"])  # plain strings with missing ones among them cannot be written
+    for column in ("auc", "fdr_nominal", "p_permutation"):
+        var[f"top_{column}"] = best[column].to_numpy(dtype=np.float64)
+    confirmed = table[annotation.confirmed(table["auc"], table["fdr_nominal"])]
+    confirmed = confirmed.sort_values("coefficient", ascending=False, kind="stable")
+    words = [
+        f"{row.set} (AUC {row.auc:.2f}, FDR {row.fdr_nominal:.1g})"
+        for row in confirmed[["set", "auc", "fdr_nominal"]].itertuples(index=False)
+    ]
+    joined = pd.Series(words, index=confirmed["factor"], dtype=object).groupby(level=0, sort=False).agg("; ".join)
+    var["sets"] = joined.reindex(var.index).fillna("").to_numpy(dtype=object)
+
+
+def _top_genes(adata: AnnData, key: str, entry: Mapping[str, Any]) -> np.ndarray:
+    if "factors" in entry:
+        return np.asarray(entry["factors"]["top_genes"], dtype=object)
+    if "model" in entry:
+        fitted: Any = model(adata, key)
+        return annotation.top_genes(fitted)
+    return np.full(len(entry["names"]), "", dtype=object)
+
+
+def _test_of(adata: AnnData, key: str, test: str | None) -> str | None:
+    """Name of the test to show: the one asked for, the only one of these scores, or the one under the default name."""
+    if test is not None:
+        return key_of_test(adata, test)
+    own = [
+        name
+        for name, entry in adata.uns.items()
+        if isinstance(entry, Mapping) and entry.get("kind") == TEST_KIND and entry["params"]["key"] == key
+    ]
+    if len(own) > 1 and f"{key}_test" in own:
+        return f"{key}_test"
+    return key_of_test(adata) if len(own) > 1 else own[0] if own else None
+
+
+def _add_test(var: pd.DataFrame, entry: Mapping[str, Any]) -> None:
+    table = entry["table"]
+    largest = table.assign(size=table["t"].abs()).sort_values("size", ascending=False, kind="stable")
+    largest = largest.drop_duplicates("factor").set_index("factor").reindex(var.index)
+    overall = entry["overall"].set_index("factor").reindex(var.index)
+    var["test_contrast"] = pd.Categorical(largest["contrast"])
+    for column in ("effect", "effect_sd"):
+        var[f"test_{column}"] = largest[column].to_numpy(dtype=np.float64)
+    for column in ("p", "fdr"):
+        var[f"test_{column}"] = overall[column].to_numpy(dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 from omicstl._core.random import Streams
 from omicstl.kernels import enrichment, spectrum
 
+from . import annotation
 from .plier import Counts, PlierConfig, PlierModel, Prepared, Rows, count_factors
 from .plier_loop import Looped, iterate
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 STATUS = {0: "max_iter", 1: "tol", 2: "not decreasing", 4: "broken"}  # of `kernels.loop`
 N_NULL = 200
-NAMED_FDR, NAMED_AUC = 0.05, 0.7
 
 
 class Fit(NamedTuple):
@@ -166,7 +166,7 @@ def _names(tests: enrichment.Enrichment, weights: np.ndarray, sets: np.ndarray) 
     """Name a factor "LV3 Neutrophil" by the largest weight among sets that held-out members confirm, else "LV3"."""
     names = np.array([f"LV{i + 1}" for i in range(weights.shape[1])], dtype=object)
     strongest = np.zeros(weights.shape[1])
-    confirmed = (tests.fdr < NAMED_FDR) & (tests.auc > NAMED_AUC)
+    confirmed = annotation.confirmed(tests.auc, tests.fdr)
     for j, i in zip(tests.set_index[confirmed], tests.factor_index[confirmed], strict=True):
         if weights[j, i] > strongest[i]:
             strongest[i], names[i] = weights[j, i], f"LV{i + 1} {sets[j]}"

@@ -14,8 +14,9 @@ from omicstl._core.random import Streams
 from omicstl._core.threads import one_blas_thread
 from omicstl.kernels.matching import match_factors
 
+from .annotation import NAMED_FDR
 from .plier import PlierConfig, PlierModel, Prepared, Rows, hold_out
-from .plier_fit import NAMED_FDR, Fit, Prior, decompose, fit_plier
+from .plier_fit import Fit, Prior, decompose, fit_plier
 
 
 class Refits(NamedTuple):

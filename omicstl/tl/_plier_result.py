@@ -12,7 +12,7 @@ from omicstl._core.log import ConvergenceWarning, info, warn
 from omicstl._core.settings import settings
 from omicstl._data import genesets, store
 from omicstl._data.commit import Result
-from omicstl.models import plier as model_parts
+from omicstl.models import annotation, plier as model_parts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,18 +48,7 @@ def result(
         stored = {"kind": "plier", "path": str(model_path), "digest": digest, "n_bytes": store.n_bytes(tree)}
     loadings = np.zeros((adata.n_vars, model.names.size), dtype=np.float32)
     loadings[matched.columns] = model.loadings
-    tests = fit.tests
-    summary = pd.DataFrame(
-        {
-            "factor": model.names[tests.factor_index],
-            "set": model.sets[tests.set_index],
-            "auc": tests.auc,
-            "p_nominal": tests.p_nominal,
-            "fdr_nominal": tests.fdr,
-            "p_permutation": fit.p_permutation,
-            "coefficient": model.weights[tests.set_index, tests.factor_index].astype(np.float64),
-        }
-    )
+    summary = annotation.pairs_table(model.names, model.sets, model.weights, fit.tests, fit.p_permutation)
     rules = fit.counts.rules
     uns = {
         "kind": "plier",

@@ -16,7 +16,7 @@ from omicstl._data.features import match_features, no_overlap_message
 from omicstl.kernels import stats
 from omicstl.models import projection
 
-from . import _project_quality as quality_of, _project_units as units_of
+from . import _project_factors as factors_of, _project_quality as quality_of, _project_units as units_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -90,6 +90,7 @@ def project(
         ``missing_genes``, ``offset`` and ``scale_ratio`` of each of ``shared_genes``, ``median_offset``, ``r2``, ``r2_expected`` (of the
         reference's own samples on these genes), ``r2_null``, ``share_above_null`` and the ``verdict``: "supported", "weak"
         (r2 below half of what is expected), "refused" (fewer than half of the observations above the null) or "not assessed".
+        ``summary`` and ``factors`` are the reference's: its tested gene sets, and the top genes and stability of each factor.
 
     Raises
     ------
@@ -127,6 +128,8 @@ def project(
     check_choice("standardize", standardize, STANDARDIZE)
     check_choice("missing", missing, ("model", "mean"))
     check_flag("force", force)
+    if isinstance(reference, str | Path) and Path(reference).suffix in (".h5ad", ".zarr"):
+        reference = reader.read_uns(reference)
     model: Any = get.model(reference, key)
     target = key_added if key_added is not None else _default_key(reference, key, model)
     check_target(adata, target, kind="projection", copy=copy)
@@ -157,13 +160,14 @@ def project(
     quality["shared_genes"] = expression.var_names[found.have_index]
     loadings = np.zeros((adata.n_vars, part.loadings.shape[1]), dtype=np.float32)
     loadings[found.have_index[used]] = part.loadings
+    there = _key_there(reference, key)
     uns = {
         "kind": "projection",
         "version": 1,
         "reference": {
             "kind": model.kind,
             "digest": store.digest(model.to_dict()),
-            "key": _key_there(reference, key),
+            "key": there,
         },
         "names": model.names,
         "params": {
@@ -176,6 +180,7 @@ def project(
             "n_reference_genes": int(model.features.size),
         },
         "quality": quality,
+        **factors_of.describe(model, reference, there),
     }
     result = Result(
         key=target,

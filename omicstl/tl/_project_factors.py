@@ -1,0 +1,36 @@
+"""What a projection carries along of the factors it was projected onto."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicstl._data.results import stability_of
+from omicstl.models import annotation
+
+if TYPE_CHECKING:
+    from omicstl.models.base import LinearModel
+
+
+def describe(model: LinearModel, reference: Any, key: str | None) -> dict[str, pd.DataFrame]:
+    """Tables of the reference's tested sets, and of each factor's genes and stability.
+
+    What the reference's AnnData knows is taken from there (permutation p-values, refits), and the rest from the model.
+    """
+    entry = reference.uns[key] if hasattr(reference, "uns") else {}
+    tested = entry.get("summary") if isinstance(entry, Mapping) else None
+    k = len(model.names)
+    stability = stability_of(entry, k)
+    return {
+        "summary": annotation.summary(model) if tested is None else tested.copy(),
+        "factors": pd.DataFrame(
+            {
+                "factor": np.asarray(model.names, dtype=object),
+                "top_genes": annotation.top_genes(model),
+                "stability": stability if stability.size == k else np.full(k, np.nan),
+            }
+        ),
+    }
