@@ -4,13 +4,15 @@ Make the data files that the package carries, from the folder of source data.
     python benchmarks/make_bundled_data.py SOURCE [--output omicstl/datasets/data]
 
 SOURCE holds ``plier/sle_65391_setgenes.h5ad``, ``plier/sle_49454_setgenes.h5ad``,
-``plier/genesets/canonicalPathways.gmt.gz`` and ``geneformer/gc30M_gene_name_id.tsv.gz``.
+``plier/genesets/canonicalPathways.gmt.gz``, ``geneformer/gc30M_gene_name_id.tsv.gz`` and two result tables of MultiPLIER
+(``plier/multiplier/07_*.tsv.gz``).
 The same sources give the same bytes. ``blood.gmt`` is written by hand and not touched.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import shutil
 import zipfile
@@ -79,6 +81,17 @@ def pack_sets(source: Path, target: Path, collection: str) -> None:
     dump_gmt(target, sorted(sets))
 
 
+def pack_multiplier(folder: Path, target: Path) -> None:
+    """Keep the published scores of the recount2 model, for the samples of the bundled cohort."""
+    neutrophil = pd.read_csv(folder / "07_neutrophil_count_LV_both_models.tsv.gz", sep="\t", index_col="Sample")
+    plasma = pd.read_csv(folder / "07_plasma_cell_LVs_both_models.tsv.gz", sep="\t", index_col="Sample")
+    columns = [f"recount2_LV{number}" for number in (524, 603, 985)]
+    table = neutrophil[columns].join(plasma[["recount2_LV951"]], how="outer").sort_index()
+    table.columns = table.columns.str.removeprefix("recount2_")
+    text = table.to_csv(sep="\t", float_format="%.5g", lineterminator="\n")
+    target.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
@@ -93,6 +106,7 @@ def main() -> None:
         pathways = source / "plier" / "genesets" / "canonicalPathways.gmt.gz"
         pack_sets(pathways, output / f"{collection.lower()}.gmt.gz", collection)
     shutil.copyfile(source / "geneformer" / "gc30M_gene_name_id.tsv.gz", output / "gc30M_gene_name_id.tsv.gz")
+    pack_multiplier(source / "plier" / "multiplier", output / "multiplier_sle.tsv.gz")
     for path in sorted(output.iterdir()):
         print(f"{path.stat().st_size:>9,}  {path.name}")
 

@@ -3,6 +3,7 @@
 from omicstl.datasets._cohorts import sle_adult, sle_pediatric
 from omicstl.datasets._gene_sets import gene_sets
 from omicstl.datasets._identifiers import gene_identifiers
+from omicstl.datasets._multiplier import multiplier_scores
 from omicstl.datasets._reference import blood_reference
 from omicstl.datasets._simulate import PathwayTruth, simulate_pathways
 
@@ -11,6 +12,7 @@ __all__ = [
     "blood_reference",
     "gene_identifiers",
     "gene_sets",
+    "multiplier_scores",
     "simulate_pathways",
     "sle_adult",
     "sle_pediatric",

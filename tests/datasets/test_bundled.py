@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from omicstl.datasets import gene_identifiers, gene_sets, sle_adult, sle_pediatric
+from omicstl.datasets import gene_identifiers, gene_sets, multiplier_scores, sle_adult, sle_pediatric
 
 DATA = [item for item in files("omicstl.datasets").joinpath("data").iterdir() if item.is_file()]
 
@@ -149,3 +149,13 @@ def test_identifiers():
     assert table["ensembl_id"].is_unique
     assert table["ensembl_id"].str.fullmatch(r"ENSG\d{11}").all()
     assert not table.isna().any(axis=None)
+
+
+def test_published_scores_belong_to_the_cohort(pediatric):
+    table = multiplier_scores()
+    assert table.shape == (924, 4)
+    assert table.index.isin(pediatric.obs_names).all()
+    assert table["LV603"].notna().sum() == 853
+    # the authors publish R² .361 with the neutrophil count (their notebook 7, LV603)
+    count = pediatric.obs.loc[table.index, "neutrophil_count"]
+    assert float(table["LV603"].corr(count)) ** 2 == pytest.approx(0.361, abs=0.01)
