@@ -22,6 +22,7 @@ def main() -> None:
     reference, cohort = otl.datasets.sle_adult(), otl.datasets.sle_adult()[:40].copy()
     otl.tl.plier(reference, otl.datasets.gene_sets("blood"), n_factors=12, max_iter=60, rng=0)
     otl.tl.project(cohort, reference)
+    otl.tl.rank_factors_groups(cohort, "disease_state", block="subject")
     factors = otl.get.factors(cohort)
     same = np.corrcoef(cohort.obsm["plier"].ravel(), reference.obsm["plier"][:40].ravel())[0, 1]
     print(f"{factors.n_obs} samples x {factors.n_vars} factors; with the fit itself r = {same:.2f}")

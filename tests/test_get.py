@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,6 +87,11 @@ def test_a_key_belongs_to_an_anndata(fit, tmp_path):
             otl.get.model(source, "plier")
 
 
+def test_a_result_of_r_is_sent_to_its_reader():
+    with pytest.raises(ValueError, match=r"is an R file. Read a PLIER result first: otl.io.read_plier\('x.rds'\)"):
+        otl.tl.project(query(), "x.rds")
+
+
 @pytest.mark.parametrize("damage", ["array", "missing", "none", "text", "lost"])
 def test_a_changed_model_is_refused(damage, fit):
     adata = fit.copy()
@@ -145,6 +153,51 @@ def test_factors_of_a_projection_carry_their_quality(projected):
     pd.testing.assert_frame_equal(found.var[fit.columns], fit)
     np.testing.assert_array_equal(found.var["expected_r"], table["expected_r"])
     assert "plier_r2" in found.obs
+
+
+def test_factors_of_a_reference_without_gene_sets(tmp_path):
+    adata = query()
+    table = pd.DataFrame({"a": [1.0, 0.5, 0.1], "b": [0.2, 0.9, -1.0]}, index=adata.var_names[[5, 7, 9]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", otl.TransferWarning)
+        otl.tl.project(adata, otl.io.factor_table(table, penalty=1.0))
+    adata.write_h5ad(tmp_path / "projected.h5ad")
+    found = otl.get.factors(ad.read_h5ad(tmp_path / "projected.h5ad"))
+    assert found.var["top_set"].isna().all()
+    assert found.var["sets"].tolist() == ["", ""]
+    assert found.var["top_genes"].tolist() == [
+        ", ".join(table[name].abs().sort_values(ascending=False).index) for name in ("a", "b")
+    ]
+    found.write_h5ad(tmp_path / "factors.h5ad")
+    assert otl.get.summary(adata).empty
+    assert otl.get.summary(adata).columns.tolist() == otl.get.summary(fitted()).columns.tolist()
+
+
+def test_summary_of_a_fit_a_projection_and_a_model(fit, projected):
+    own, model = otl.get.summary(fit), otl.get.model(fit)
+    assert len(own) == len(fit.uns["plier"]["summary"])
+    assert own["p_nominal"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(otl.get.summary(projected), own)
+    alone = otl.get.summary(model)  # tested again from what the model holds
+    assert alone["p_permutation"].isna().all()
+    pd.testing.assert_frame_equal(alone.drop(columns="p_permutation"), own.drop(columns="p_permutation"))
+    found = otl.get.summary(fit, max_fdr=0.05)
+    assert len(found) == int((own["fdr_nominal"] < 0.05).sum())
+    older = projected.copy()
+    del older.uns["plier"]["summary"]
+    with pytest.raises(ValueError, match="written by an older omicstl"):
+        otl.get.summary(older)
+    with pytest.raises(ValueError, match="`max_fdr` must be"):
+        otl.get.summary(fit, max_fdr=2)
+
+
+def test_the_stability_of_the_reference_travels(fit):
+    adata, cohort = fit.copy(), query()
+    otl.tl.stability(adata, n_refits=2)
+    otl.tl.project(cohort, adata)
+    expected = adata.uns["plier"]["stability"]["factors"]["median_r"]
+    np.testing.assert_array_equal(otl.get.factors(cohort).var["stability"], expected)
+    np.testing.assert_array_equal(otl.get.factors(adata).var["stability"], expected)
 
 
 def test_no_factors_yet():

@@ -164,14 +164,25 @@ def check_scale(expression: Expression, summary: stats.Summary, *, expected: str
             "scaled data? Pass the layer that holds the counts, e.g. layer='counts'."
         )
         raise ValueError(msg)
-    doubt = _doubt(summary, expected, low, high)
+    doubt = _doubt(summary, expected, low, high, where)
     if doubt:
         warn(f"{where} {doubt}", ScaleWarning)
 
 
-def _doubt(summary: stats.Summary, expected: str, low: float, high: float) -> str:
+def _to_log(where: str) -> str:
+    """Return the two lines of scanpy that bring counts at `where`, such as ``adata.layers['counts']``, to log1p CPM."""
+    name, _, slot = where.partition(".")
+    layer = f", layer={slot.removeprefix('layers[').removesuffix(']')}" if slot.startswith("layers[") else ""
+    return (
+        "Normalise and log-transform first:\n"
+        f"    sc.pp.normalize_total({name}, target_sum=1e6{layer})\n"
+        f"    sc.pp.log1p({name}{layer})"
+    )
+
+
+def _doubt(summary: stats.Summary, expected: str, low: float, high: float, where: str) -> str:
     if expected == "log":
-        to_log = "Normalise and log-transform first: sc.pp.normalize_total(adata, target_sum=1e6); sc.pp.log1p(adata)."
+        to_log = _to_log(where)
         if summary.integers and low >= 0 and high > 2:
             return f"looks like raw counts (integers up to {high:g}); log-transformed values are expected. {to_log}"
         if high > 100:

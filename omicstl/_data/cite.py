@@ -112,4 +112,5 @@ def _values(key: str, entry: Mapping[str, Any]) -> dict[str, object]:
 
 def _reference_citations(values: dict[str, object]) -> tuple[str, ...]:
     row = records().get(str(values.get("reference_kind")))
-    return row.citations if row is not None else ()
+    table = str(values.get("table_citation"))  # of a table of names that was used
+    return (*(row.citations if row is not None else ()), *([table] if table in references() else []))

@@ -211,11 +211,50 @@ def keep_variables(adata: AnnData, index: np.ndarray, *, copy: bool = False) -> 
     """Keep the variables at `index`, in that order, with all that belongs to them; in place, or in a copy."""
     check_adata(adata)
     check_flag("copy", copy)
-    if adata.isbacked:
-        msg = "The variables of a backed AnnData cannot be changed in place. Load it first: adata = adata.to_memory()."
-        raise NotImplementedError(msg)
+    check_in_memory(adata)
     kept = adata[:, index].copy()
     if copy:
         return kept
     adata._init_as_actual(kept)
     return None
+
+
+def replace_variables(
+    adata: AnnData,
+    result: Result,
+    index: np.ndarray,
+    names: np.ndarray,
+    *,
+    matrices: Mapping[str | None, Any] | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """
+    Make the variables at `index`, under new `names`, those of `adata`, and write `result`; in place, or in a copy.
+
+    `matrices` are X (under `None`) and all layers, n_obs × ``len(index)``, where they were computed anew; `varm` and `varp`
+    are left out then. `raw` is left out in any case.
+    """
+    check_in_memory(adata)
+    check_target(adata, result.key, kind="map_features", copy=copy)
+    if matrices is None:
+        made = adata[:, index].copy()
+        del made.raw
+        made.var_names = pd.Index(names, dtype=object)
+    else:
+        shell = adata[:, :0].copy()
+        layers = {name: matrix for name, matrix in matrices.items() if name is not None}
+        var = pd.DataFrame(adata.var.iloc[index]).set_axis(pd.Index(names, dtype=object))
+        slots = {"obsm": dict(shell.obsm), "obsp": dict(shell.obsp), "layers": layers, "uns": shell.uns}
+        made = AnnData(matrices.get(None), obs=shell.obs, var=var, **slots)
+    made.var.index.name = None
+    _assign(made, _validated(made, result))
+    if copy:
+        return made
+    adata._init_as_actual(made)
+    return None
+
+
+def check_in_memory(adata: AnnData) -> None:
+    if adata.isbacked:
+        msg = "The variables of a backed AnnData cannot be changed in place. Load it first: adata = adata.to_memory()."
+        raise NotImplementedError(msg)

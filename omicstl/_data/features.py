@@ -153,32 +153,45 @@ def species_hint(names: Sequence[str] | np.ndarray) -> str:
     return ""
 
 
-def _described(names: np.ndarray) -> str:
+def described(names: np.ndarray) -> str:
+    """Return the kind of the names in words, with the first three."""
     kind, species = identifier_kind(names), species_hint(names)
     return f"{species + ' ' if species else ''}{_WORDS[kind]} such as {', '.join(repr(str(n)) for n in names[:3])}"
 
 
 def _way_out(have: np.ndarray, want: np.ndarray, have_label: str) -> str:
     kinds = {identifier_kind(have), identifier_kind(want)}
+    species = {species_hint(have), species_hint(want)} - {""}
     if have.tolist() == [str(i) for i in range(len(have))]:
         return f"{have_label} are only row numbers: set them to the gene names that the data came with."
     if "probe" in kinds:
-        return "Map probes to genes with the platform's annotation, and keep one probe for each gene."
+        return (
+            "Map probes to genes with the platform's annotation, and keep one probe for each gene: otl.pp.map_features("
+            "adata, table, source='<column of probes>', target='<column of genes>', duplicates='largest')."
+        )
     if "entrez" in kinds:
-        return "Map Entrez numbers to symbols or Ensembl ids first, for example with biomaRt or mygene."
-    if "ensembl_versioned" in kinds:
         return (
-            "Cut the versions off, for example adata.var_names.str.split('.').str[0], and map the ids if still needed."
+            "Map Entrez numbers to the other names with a table of both, for example from biomaRt or mygene: "
+            "otl.pp.map_features(adata, table, source='<column of numbers>', target='<column of names>')."
         )
-    if kinds == {"symbol", "ensembl"}:
+    if len(species) == 2:
         return (
-            "Map one to the other: otl.datasets.gene_identifiers() holds 40,247 human pairs of symbol and Ensembl id."
+            "Map the genes of one species to their orthologs in the other with a table of both: "
+            "otl.pp.map_features(adata, table, source='mouse_symbol', target='human_symbol')."
         )
-    if species_hint(have) and species_hint(want) and species_hint(have) != species_hint(want):
-        return "Map the genes of one species to their orthologs in the other first."
+    if kinds == {"ensembl", "ensembl_versioned"} or kinds == {"ensembl_versioned"}:
+        return "Cut the versions off, for example adata.var_names = adata.var_names.str.split('.').str[0]."
+    if "symbol" in kinds and kinds & {"ensembl", "ensembl_versioned"}:
+        cut = "Cut the versions off and map the ids" if "ensembl_versioned" in kinds else "Map one to the other"
+        if species <= {"human"}:
+            return f"{cut}: otl.pp.map_features(adata) does it with the 40,247 human pairs of otl.datasets.gene_identifiers()."
+        return f"{cut} with a table of both: otl.pp.map_features(adata, table, source='<column>', target='<column>')."
     if set(np.char.upper(have)) & set(np.char.upper(want)):
         return "Some agree when upper and lower case are ignored: write both in the same way."
-    return "Bring both to the same identifiers first."
+    return (
+        "Bring both to the same identifiers first, with a table of both: "
+        "otl.pp.map_features(adata, table, source='<column>', target='<column>')."
+    )
 
 
 def no_overlap_message(
@@ -202,11 +215,11 @@ def no_overlap_message(
     --------
     >>> print(no_overlap_message(["ENSG00000081237"], ["PTPRC"], "adata.var_names", "gene_sets"))
     No gene is shared by adata.var_names (human Ensembl gene ids such as 'ENSG00000081237') and gene_sets (human gene \
-symbols such as 'PTPRC'). Map one to the other: otl.datasets.gene_identifiers() holds 40,247 human pairs of symbol and \
-Ensembl id.
+symbols such as 'PTPRC'). Map one to the other: otl.pp.map_features(adata) does it with the 40,247 human pairs of \
+otl.datasets.gene_identifiers().
     """
     have_names, want_names = name_array(have), name_array(want)
     return (
-        f"No gene is shared by {have_label} ({_described(have_names)}) and {want_label} ({_described(want_names)}). "
+        f"No gene is shared by {have_label} ({described(have_names)}) and {want_label} ({described(want_names)}). "
         f"{_way_out(have_names, want_names, have_label)}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from omicstl.datasets._files import data_file
+from omicstl._data.identifiers import bundled_identifiers
 
 
 def gene_identifiers() -> pd.DataFrame:
@@ -30,16 +30,6 @@ def gene_identifiers() -> pd.DataFrame:
     >>> symbol["ENSG00000081237"]
     'PTPRC'
 
-    Rename the variables of ``adata`` and drop what has no symbol:
-
-    >>> import anndata as ad, numpy as np, pandas as pd
-    >>> var = pd.DataFrame(index=["ENSG00000081237", "ENSG00000000000"])
-    >>> adata = ad.AnnData(np.zeros((3, 2), dtype=np.float32), var=var)
-    >>> adata = adata[:, adata.var_names.isin(symbol.index)].copy()
-    >>> adata.var_names = symbol[adata.var_names].tolist()
-    >>> adata.var_names.tolist()
-    ['PTPRC']
+    `omicstl.pp.map_features` brings the variables of an AnnData from one to the other.
     """
-    with data_file("gc30M_gene_name_id.tsv.gz").open("rb") as file:
-        table = pd.read_csv(file, sep="\t", compression="gzip", dtype=str, keep_default_na=False, na_filter=False)
-    return table[table["gene_name"] != ""].reset_index(drop=True)
+    return bundled_identifiers()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicstl._data.results import TEST_KIND, factor_names, score_key, stability_of, key_of_test
+from omicstl._data.results import TEST_KIND, factor_names, key_of_test, score_key, stability_of
 from omicstl.get._model import model
 from omicstl.models import annotation
 
@@ -100,7 +100,7 @@ def factors(adata: AnnData, key: str | None = None, *, test: str | None = None) 
 def _add_sets(var: pd.DataFrame, summary: pd.DataFrame) -> None:
     """Write the leading set of each factor and its numbers, and all confirmed sets in words."""
     table = summary.assign(factor=summary["factor"].astype(str), set=summary["set"].astype(str))
-    named = table["set"] == table["factor"].str.partition(" ")[2]
+    named = [factor.partition(" ")[2] == name for factor, name in zip(table["factor"], table["set"], strict=True)]
     order = table.assign(named=named).sort_values(["named", "auc"], ascending=False, kind="stable")
     best = order.drop_duplicates("factor").set_index("factor").reindex(var.index)
     var["top_set"] = pd.Categorical(best["set"])  # plain strings with missing ones among them cannot be written

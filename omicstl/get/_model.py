@@ -64,6 +64,9 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
         msg = f"`key` names a fit within an AnnData, got key={key!r} with a {type(adata).__name__}. Leave the key out."
         raise ValueError(msg)
     if isinstance(adata, str | Path):
+        if Path(adata).suffix.lower() == ".rds":
+            msg = f"{str(adata)!r} is an R file. Read a PLIER result first: otl.io.read_plier({str(adata)!r})."
+            raise ValueError(msg)
         return base.from_dict(store.read_model(adata))
     if isinstance(adata, base.Model):
         return adata

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omicstl.models.base import Model
 
 
-def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, fdr: float | None = None) -> pd.DataFrame:
+def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, max_fdr: float | None = None) -> pd.DataFrame:
     """Gene sets that the factors were tested for, with the evidence: PLIER's summary.
 
     Parameters
@@ -27,7 +27,7 @@ def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, fdr:
         An AnnData with a fit or a projection, a model, or the path of a model file.
     key
         Name that the scores were written under. `None` takes the only one there.
-    fdr
+    max_fdr
         Keep pairs with a nominal FDR below it. `None` keeps every tested pair.
 
     Returns
@@ -41,7 +41,7 @@ def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, fdr:
     KeyError
         If there is no such key, or several and no `key`.
     ValueError
-        If `fdr` is not between 0 and 1, or the scores were written by a version that kept no summary.
+        If `max_fdr` is not between 0 and 1, or the scores were written by a version that kept no summary.
     TypeError
         If `adata` is none of these.
 
@@ -56,11 +56,11 @@ def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, fdr:
     >>> import omicstl as otl
     >>> target, truth = otl.datasets.simulate_pathways(rng=0)
     >>> otl.tl.plier(target, truth.gene_sets, n_factors=5, max_iter=40, tol=1e-2)
-    >>> float(otl.get.summary(target, fdr=0.05)["auc"].iloc[0])
+    >>> float(otl.get.summary(target, max_fdr=0.05)["auc"].iloc[0])
     1.0
     """
-    if fdr is not None:
-        check_number("fdr", fdr, low=0, high=1)
+    if max_fdr is not None:
+        check_number("max_fdr", max_fdr, low=0, high=1)
     if isinstance(adata, AnnData):
         key = score_key(adata, key)
         entry: Mapping[str, Any] = adata.uns[key]
@@ -74,6 +74,6 @@ def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, fdr:
     else:
         fitted: Any = model(adata, key)
         table = annotation.summary(fitted)
-    if fdr is not None:
-        table = table[table["fdr_nominal"] < fdr]
+    if max_fdr is not None:
+        table = table[table["fdr_nominal"] < max_fdr]
     return table.sort_values(["p_nominal", "auc"], ascending=[True, False], kind="stable").reset_index(drop=True)

@@ -41,22 +41,30 @@ class PlierConfig:
     max_iter: int = 350
 
 
+#: What belongs to the training data: a result that was published elsewhere may lack it.
+OPTIONAL = ("mean", "scale", "noise", "score_cov")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class PlierModel:
-    """A fitted PLIER. Genes p, sets m, factors k; `prior` and `trained` share one sparsity, `heldout` marks the rest."""
+    """A fitted PLIER. Genes p, sets m, factors k; `prior` and `trained` share one sparsity, `heldout` marks the rest.
+
+    A result that was published elsewhere lacks what belongs to its data (`OPTIONAL`). Then it is stored as version 2, without
+    them; a complete model is stored as version 1, as ever.
+    """
 
     kind: ClassVar[str] = "plier"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     features: np.ndarray  # (p,) names
     names: np.ndarray  # (k,)
     sets: np.ndarray  # (m,)
     loadings: np.ndarray  # Z (p, k)
     weights: np.ndarray  # U (m, k)
-    mean: np.ndarray  # (p,) of the training samples
-    scale: np.ndarray  # (p,) their standard deviation, n - 1
-    noise: np.ndarray  # (p,) variance that Z B leaves, of z-scores
-    score_cov: np.ndarray  # (k, k) covariance of B over the training samples
+    mean: np.ndarray | None  # (p,) of the training samples
+    scale: np.ndarray | None  # (p,) their standard deviation, n - 1
+    noise: np.ndarray | None  # (p,) variance that Z B leaves, of z-scores
+    score_cov: np.ndarray | None  # (k, k) covariance of B over the training samples
     prior_indptr: np.ndarray  # C by columns
     prior_indices: np.ndarray
     heldout: np.ndarray  # (nnz,) bool: memberships that the fit did not see
@@ -64,13 +72,14 @@ class PlierModel:
     prior_weight: float  # L1
     score_penalty: float  # L2
     set_penalty: float  # L3
-    n_obs: int
+    n_obs: int  # 0: not known
 
     def __repr__(self) -> str:
         named = sum(" " in str(name) for name in self.names)
+        learnt = f"learnt from {self.n_obs} observations" if self.n_obs else "learnt elsewhere"
         return (
             f"PlierModel: {self.features.size} genes, {self.sets.size} gene sets, {self.names.size} factors "
-            f"({named} named), learnt from {self.n_obs} observations"
+            f"({named} named), {learnt}{', no training mean and spread' if self.mean is None else ''}"
         )
 
     @property
@@ -92,8 +101,12 @@ class PlierModel:
         return sp.csc_array((data, self.prior_indices.copy(), self.prior_indptr.copy()), shape=shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Stored form."""
-        return {"kind": self.kind, "version": self.version} | {f.name: getattr(self, f.name) for f in fields(self)}
+        """Stored form, of the oldest version that can hold it."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        lacking = [name for name in OPTIONAL if parts[name] is None]
+        for name in lacking:
+            del parts[name]
+        return {"kind": self.kind, "version": 2 if lacking else 1} | parts
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> PlierModel:
@@ -101,13 +114,14 @@ class PlierModel:
         p, m = len(tree["features"]), len(tree["sets"])
         k = len(tree["names"])
         nnz = len(tree["prior_indices"])
+        lacking = [name for name in OPTIONAL if name not in tree and int(tree["version"]) > 1]
         shapes = {"loadings": (p, k), "weights": (m, k), "mean": (p,), "scale": (p,), "noise": (p,)}
         shapes |= {"score_cov": (k, k), "prior_indptr": (m + 1,), "heldout": (nnz,), "auc": (m, k)}
         for name, shape in shapes.items():
-            if np.shape(tree[name]) != shape:
+            if name not in lacking and np.shape(tree[name]) != shape:
                 msg = f"The PLIER model is damaged: {name} has shape {np.shape(tree[name])}, expected {shape}."
                 raise ValueError(msg)
-        parts = {f.name: tree[f.name] for f in fields(cls)}
+        parts = {f.name: None if f.name in lacking else tree[f.name] for f in fields(cls)}
         for name in ("features", "names", "sets"):
             parts[name] = np.asarray(parts[name], dtype=object)
         for name in ("prior_weight", "score_penalty", "set_penalty"):

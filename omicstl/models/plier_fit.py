@@ -132,7 +132,7 @@ def _finish(
     explained = 2 * np.sum(cross * wide, axis=1) - np.sum((wide @ inner) * wide, axis=1)
     model = PlierModel(
         features=prior.genes,
-        names=_names(tests, state.weights, prior.sets),
+        names=name_factors(tests, state.weights, prior.sets),
         sets=prior.sets,
         loadings=loadings,
         weights=state.weights.astype(np.float32),
@@ -162,7 +162,7 @@ def _finish(
     )
 
 
-def _names(tests: enrichment.Enrichment, weights: np.ndarray, sets: np.ndarray) -> np.ndarray:
+def name_factors(tests: enrichment.Enrichment, weights: np.ndarray, sets: np.ndarray) -> np.ndarray:
     """Name a factor "LV3 Neutrophil" by the largest weight among sets that held-out members confirm, else "LV3"."""
     names = np.array([f"LV{i + 1}" for i in range(weights.shape[1])], dtype=object)
     strongest = np.zeros(weights.shape[1])

@@ -1,7 +1,23 @@
 """Plots: each draws into the Axes that it is given, returns them, and neither shows nor saves."""
 
+from ._factor_card import factor_card
+from ._factors_heatmap import factors_heatmap
 from ._loadings import loadings
 from ._projection_quality import projection_quality
+from ._rank_factors_groups import rank_factors_groups
+from ._replication import replication
+from ._stability import stability
 from ._transfer import transfer
+from ._weights import weights
 
-__all__ = ["loadings", "projection_quality", "transfer"]
+__all__ = [
+    "factor_card",
+    "factors_heatmap",
+    "loadings",
+    "projection_quality",
+    "rank_factors_groups",
+    "replication",
+    "stability",
+    "transfer",
+    "weights",
+]

@@ -10,13 +10,17 @@ import numpy as np
 from omicstl import get
 from omicstl._core.checks import check_number, check_text, missing_key
 
-from ._style import ACCENT, GREY, axes, clean, legend_below, wrapped
+from ._style import ACCENT, GREY, axes, clean, legend_below
+from ._text import cell, fitted, points, row_font, rows_that_fit, set_title, set_xlabel, text_width
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
 
     from omicstl.get import Model
+
+AROUND = 100  # points for the title, and for what stands below
 
 
 def loadings(
@@ -46,7 +50,7 @@ def loadings(
         Set of the model whose members are coloured. `None` takes the set that the factor is named after, or else the
         one with the largest weight on it; without either, and for models without gene sets, nothing is coloured.
     n_genes
-        Number of genes.
+        Number of genes; small Axes get as many as have room.
     ax
         Axes to draw into. `None` makes a figure.
 
@@ -82,28 +86,50 @@ def loadings(
     if factor not in names:
         raise missing_key(factor, "the factors of the model", names)
     number = names.index(factor)
+    genes, values, inside, chosen = top_genes(model, number, factor, gene_set, int(n_genes))
+    own = ax is None
+    ax = axes(ax, 4.2, 1.6 + 0.21 * len(genes))
+    if not own:
+        fit = rows_that_fit(ax, len(genes), AROUND)
+        genes, values, inside = genes[:fit], values[:fit], inside[:fit]
+    size = row_font(ax, len(genes), AROUND, "medium")
+    gene_bars(ax, genes, values, inside, size)
+    beside = max(text_width(gene, size) for gene in genes) + 4
+    lines = set_xlabel(ax, "loading", beside=beside)
+    set_title(ax, factor, beside=beside)
+    if chosen is not None:
+        title = fitted(str(model.sets[chosen]), max(cell(ax)[0] - beside - 14, 60), points("medium"), 2)
+        legend_below(ax, member_patches(), title=title, beside=beside, drop=26 + 12 * lines)
+    return ax
+
+
+def top_genes(
+    model: Any, number: int, factor: str, gene_set: str | None, n_genes: int
+) -> tuple[list[str], np.ndarray, np.ndarray, int | None]:
+    """Genes with the largest loadings, their loadings, whether each is in the set, and the set."""
     values = np.asarray(model.loadings)[:, number]
-    top = np.argsort(-np.abs(values), kind="stable")[: int(n_genes)][::-1]
+    top = np.argsort(-np.abs(values), kind="stable")[:n_genes]
     chosen = _gene_set(model, number, factor, gene_set)
     inside = np.zeros(values.size, dtype=bool)
     if chosen is not None:
         inside[model.prior[:, [chosen]].indices] = True
+    return [str(gene) for gene in np.asarray(model.features)[top]], values[top], inside[top], chosen
 
-    ax = axes(ax, 4.2, 1.6 + 0.21 * top.size)
-    genes = [str(gene) for gene in np.asarray(model.features)[top]]
-    colours = [ACCENT if known else GREY for known in inside[top]]
-    ax.barh(range(top.size), values[top], color=colours, height=0.78)
-    ax.set_yticks(range(top.size), genes)
-    ax.set_ylim(-0.6, top.size - 0.4)
-    ax.set_xlabel("loading")
-    ax.set_title(wrapped(factor, 34), loc="left")
-    if chosen is not None:
-        from matplotlib.patches import Patch
 
-        handles = [Patch(color=ACCENT, label="in the set"), Patch(color=GREY, label="not in it")]
-        legend_below(ax, handles, title=wrapped(str(model.sets[chosen]), 34), ncols=2)
-    clean(ax, left=bool((values[top] < 0).any()))
-    return ax
+def gene_bars(ax: Axes, genes: list[str], values: np.ndarray, inside: np.ndarray, size: float) -> None:
+    """Draw one bar for each gene, the first on top, in the colour of the set's members or not."""
+    colours = [ACCENT if known else GREY for known in inside[::-1]]
+    ax.barh(range(len(genes)), values[::-1], color=colours, height=0.78)
+    ax.set_yticks(range(len(genes)), genes[::-1], fontsize=size)
+    ax.set_ylim(-0.6, len(genes) - 0.4)
+    clean(ax, left=bool((values < 0).any()))
+
+
+def member_patches() -> list[Patch]:
+    """What the colours of the bars mean."""
+    from matplotlib.patches import Patch
+
+    return [Patch(color=ACCENT, label="in the set"), Patch(color=GREY, label="not in it")]
 
 
 def _gene_set(model: Any, number: int, factor: str, gene_set: str | None) -> int | None:

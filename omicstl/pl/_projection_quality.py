@@ -10,7 +10,8 @@ import numpy as np
 from omicstl._core.checks import check_choice, missing_key
 from omicstl._data.adata import check_adata
 
-from ._style import ACCENT, DEEP, INK, axes, clean, only, wrapped
+from ._style import ACCENT, DEEP, INK, axes, clean, only
+from ._text import NARROW, cell, labels, plural, row_font, rows_that_fit, set_title, set_xlabel, text_width
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 WORST = 20  # factors that `of="factors"` draws
 INTERPRETABLE = 0.8
+AROUND = 80  # points for the title, and for what stands below
 
 
 def projection_quality(adata: AnnData, key: str | None = None, *, of: str = "samples", ax: Axes | None = None) -> Axes:
@@ -36,7 +38,8 @@ def projection_quality(adata: AnnData, key: str | None = None, *, of: str = "sam
     of
         ``"samples"``: how well each sample's genes are predicted from its other genes (R²), the same with the model's
         genes permuted, and what samples of the reference itself reach. ``"factors"``: expected correlation of each factor's score on
-        the measured genes with its score on all genes, the 20 lowest; below 0.8 do not interpret.
+        the measured genes with its score on all genes, the 20 lowest (small Axes: as many
+        as have room); below 0.8 do not interpret.
     ax
         Axes to draw into. `None` makes a figure.
 
@@ -103,33 +106,44 @@ def _samples(adata: AnnData, key: str, quality: Mapping[str, Any], ax: Axes | No
         ax.axvline(
             expected, ymax=0.55, color=ACCENT, linestyle=(0, (4, 2)), linewidth=1.8, label="the reference itself"
         )
-    ax.set_xlabel("R² of held-out genes")
-    ax.set_ylabel("% of samples")
+    narrow = cell(ax)[0] - 10 <= NARROW
+    set_xlabel(ax, "R² of held-out genes")
+    ax.set_ylabel("% of samples", fontsize="small" if narrow else None)
+    if narrow:
+        ax.tick_params(axis="y", labelsize="small")
     above = 100 * float(np.mean(r2 > null))
     verdict = str(quality.get("verdict", "not assessed")).capitalize()
-    ax.set_title(f"{verdict}: {above:.0f} % of {r2.size:,} samples above chance", loc="left")
-    ax.legend(frameon=False, loc="upper right")
+    set_title(ax, f"{verdict}: {above:.0f} % of {plural(r2.size, 'sample')} above chance", beside=24 if narrow else 34)
+    ax.legend(
+        frameon=False, loc="upper right", fontsize="small" if narrow else None, handlelength=1.4 if narrow else None
+    )
     clean(ax)
     return ax
 
 
 def _factors(table: Any, ax: Axes | None) -> Axes:
-    worst = table.sort_values("expected_r", kind="stable").head(WORST).iloc[::-1]
-    ax = axes(ax, 5.2, 1.1 + 0.22 * len(worst))
+    worst = table.sort_values("expected_r", kind="stable").head(WORST)
+    own = ax is None
+    ax = axes(ax, 5.4, 1.2 + 0.2 * len(worst))
+    worst = worst if own else worst.head(rows_that_fit(ax, len(worst), AROUND))
+    worst = worst.iloc[::-1]
     good = worst["interpretable"].to_numpy(dtype=bool)
     ax.barh(range(len(worst)), worst["expected_r"], color=[DEEP if ok else ACCENT for ok in good], height=0.75)
-    ax.set_yticks(range(len(worst)), [wrapped(str(name), 30, 1) for name in worst["factor"]])
+    size = row_font(ax, len(worst), AROUND)
+    texts = labels([str(name) for name in worst["factor"]], 190 if own else 0.4 * cell(ax)[0], size)
+    beside = max(text_width(text, size) for text in texts) + 4
+    ax.set_yticks(range(len(worst)), texts, fontsize=size)
     ax.set_ylim(-0.6, len(worst) - 0.4)
     ax.set_xlim(0, 1)
     ax.axvline(INTERPRETABLE, color=INK, linestyle=(0, (4, 2)), linewidth=1.3)
-    ax.set_xlabel("expected correlation with the score on all genes")
+    set_xlabel(ax, "expected correlation with the score on all genes", beside=beside)
     poor = int((~table["interpretable"].to_numpy(dtype=bool)).sum())
     rest = f"\n(the lowest {len(worst)} shown)" if len(table) > len(worst) else ""
-    ax.set_title(
-        f"Do not interpret {poor} of {len(table)} factors{rest}"
+    said = (
+        f"Do not interpret {poor} of {plural(len(table), 'factor')}"
         if poor
-        else f"All {len(table)} factors are determined{rest}",
-        loc="left",
+        else f"All {len(table)} factors are determined"
     )
+    set_title(ax, said + rest, beside=beside)
     clean(ax, left=False)
     return ax

@@ -1,6 +1,7 @@
 """Prepare data for a model that was fitted elsewhere."""
 
 from ._align_features import align_features
+from ._map_features import map_features
 from ._match_distribution import match_distribution
 
-__all__ = ["align_features", "match_distribution"]
+__all__ = ["align_features", "map_features", "match_distribution"]

@@ -87,7 +87,10 @@ def match_distribution(
     model: Any = get.model(reference, key)
     check_target(adata, key_added, copy=copy)
     if model.mean is None:
-        msg = f"This {model.kind} model has no training mean to match to. Use a model that was fitted by omicstl."
+        msg = (
+            f"This {model.kind} model has no training mean to match to: what others publish does not hold it. Use a model that "
+            "was fitted by omicstl."
+        )
         raise ValueError(msg)
     expression = reader.read(adata, layer=layer)
     found = match_features(expression.var_names, model.features)

@@ -2,6 +2,7 @@
 
 from ._plier import plier
 from ._project import project
+from ._rank_factors_groups import rank_factors_groups
 from ._stability import stability
 
-__all__ = ["plier", "project", "stability"]
+__all__ = ["plier", "project", "rank_factors_groups", "stability"]

@@ -52,7 +52,7 @@ def result(
     rules = fit.counts.rules
     uns = {
         "kind": "plier",
-        "version": model.version,
+        "version": tree["version"],
         "digest": digest,
         "params": params,
         "names": model.names,

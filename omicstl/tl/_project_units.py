@@ -43,8 +43,8 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
     chosen = standardize
     if standardize in ("reference", "center") and offset is None:
         msg = (
-            f"standardize={standardize!r} needs the mean and spread of the training data, and this {model.kind} model has none. "
-            "Use 'query' for a cohort, or 'none' for values that are z-scores already."
+            f"standardize={standardize!r} needs the mean and spread of the training data, and this {model.kind} model has none: what "
+            "others publish does not hold them. Use 'query' for a cohort, or 'none' for values that are z-scores already."
         )
         raise ValueError(msg)
     if standardize == "auto":
@@ -54,7 +54,9 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
             chosen = "reference"
         else:
             if offset is None:
-                why = f"this {model.kind} model has no training statistics"
+                why = (
+                    f"this {model.kind} model has no training statistics (what others publish does not hold them)"
+                )
                 way_out = "Bring z-scores and choose 'none'"
             else:
                 why = f"the genes lie a median {middle:.2f} SD off the reference's (at most {OFFSET_WARNS:g})"

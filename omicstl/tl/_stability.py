@@ -90,6 +90,12 @@ def stability(
     if not isinstance(model, PlierModel):
         msg = f"A model of kind {model.kind!r} cannot be refitted: it was not learnt from these data. Allowed: 'plier'."
         raise NotImplementedError(msg)
+    if model.mean is None or model.scale is None:
+        msg = (
+            "This plier model was fitted and published elsewhere, without the mean and spread of its data (io.read_plier): it "
+            "cannot be told whether these are the data, so it is not refitted. Fit the data again with otl.tl.plier."
+        )
+        raise ValueError(msg)
     if key not in adata.obsm:
         raise missing_key(key, "adata.obsm", list(adata.obsm))
     entry = adata.uns[key]

@@ -136,7 +136,7 @@ STANDARD = (LOG - LOG.mean(axis=0)) / LOG.std(axis=0, ddof=1)
 @pytest.mark.parametrize(
     ("x", "expected", "text"),
     [
-        (COUNTS, "log", r"looks like raw counts \(integers up to \d+\).*sc.pp.log1p"),
+        (COUNTS, "log", r"looks like raw counts \(integers up to \d+\); log-transformed values are expected"),
         (COUNTS * 10.5, "log", "values up to .* not a logarithmic scale"),
         (LOG, "counts", "not made of integers"),
         (LOG, "zscore", "not z-scored by gene"),
@@ -171,3 +171,22 @@ def test_impossible_scales():
         scale(STANDARD, "counts")
     with pytest.raises(ValueError, match="`expected` must be one of"):
         scale(LOG, "logg")
+
+
+@pytest.mark.parametrize("layer", [None, "raw counts"])
+def test_the_two_lines_for_counts_repair_the_scale(layer):
+    """What the warning says is run as it stands."""
+    import scanpy as sc
+
+    adata = make(COUNTS.astype(np.float32))
+    if layer is not None:
+        adata.layers[layer] = adata.X.copy()
+    with pytest.warns(ScaleWarning) as caught:
+        check_scale(read(adata, layer=layer), summarise(read(adata, layer=layer)))
+    option = "" if layer is None else ", layer='raw counts'"
+    lines = [line.strip() for line in str(caught[0].message).splitlines()[1:]]
+    assert lines == [f"sc.pp.normalize_total(adata, target_sum=1e6{option})", f"sc.pp.log1p(adata{option})"]
+    exec("\n".join(lines), {"sc": sc, "adata": adata})
+    check_scale(read(adata, layer=layer), summarise(read(adata, layer=layer)))
+    x = adata.X if layer is None else adata.layers[layer]
+    np.testing.assert_allclose(np.expm1(x).sum(axis=1), 1e6, rtol=1e-4)

@@ -51,12 +51,16 @@ def test_kind_and_species(names, kind, species):
 @pytest.mark.parametrize(
     ("have", "advice"),
     [
-        (["ENSG00000081237", "ENSG00000177455"], "gene_identifiers"),
-        (["ENSG00000081237.1", "ENSG00000177455.4"], "str.split"),
+        (["ENSG00000081237", "ENSG00000177455"], "otl.pp.map_features(adata) does it with the 40,247 human pairs"),
+        (
+            ["ENSG00000081237.1", "ENSG00000177455.4"],
+            "Cut the versions off and map the ids: otl.pp.map_features(adata)",
+        ),
         (["0", "1", "2"], "only row numbers"),
-        (["5788", "930"], "biomaRt"),
-        (["1007_s_at", "1053_at"], "probes"),
-        (["Cd19", "Ptprc"], "orthologs"),
+        (["5788", "930"], "biomaRt or mygene: otl.pp.map_features(adata, table, source="),
+        (["1007_s_at", "1053_at"], "target='<column of genes>', duplicates='largest')"),
+        (["Cd19", "Ptprc"], "orthologs in the other with a table of both: otl.pp.map_features(adata, table, source="),
+        (["ENSMUSG00000026395"], "orthologs"),
         (["cd19", "ptprc"], "upper and lower case"),
         (["XIST", "UTY"], "same identifiers"),
     ],
@@ -66,3 +70,15 @@ def test_the_message_names_both_kinds_and_the_way_out(have, advice):
     assert advice in message
     assert repr(have[0]) in message
     assert "'CD19'" in message
+
+
+def test_ids_that_differ_in_their_versions_need_no_table():
+    message = no_overlap_message(["ENSG00000081237.1"], ["ENSG00000081237"], "adata.var_names", "the reference")
+    assert message.endswith(
+        "Cut the versions off, for example adata.var_names = adata.var_names.str.split('.').str[0]."
+    )
+
+
+def test_the_bundled_table_is_not_offered_for_another_species():
+    message = no_overlap_message(["ENSMUSG00000026395"], ["Ptprc", "Cd19"], "adata.var_names", "`gene_sets`")
+    assert "Map one to the other with a table of both: otl.pp.map_features(adata, table, source=" in message

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 import omicstl as otl
@@ -16,6 +17,10 @@ from omicstl.datasets._simulate import PathwayTruth
 
 N_OBS, N_QUERY, N_VARS = 40, 16, 200
 FIT = {"n_factors": 4, "max_iter": 60, "tol": 1e-3}
+#: Other names for the genes of the cases: some share one, some have none.
+PAIRS = pd.DataFrame(
+    {"old": [f"GENE{i:03d}" for i in range(1, 180)], "new": [f"NEW{i // 2:03d}" for i in range(1, 180)]}
+)
 
 
 @cache
@@ -48,6 +53,13 @@ def query() -> AnnData:
 def fitted() -> AnnData:
     """The reference cohort with a fit of PLIER."""
     return _fitted().copy()
+
+
+def tested() -> AnnData:
+    """The reference cohort with a fit and with groups to compare."""
+    adata = fitted()
+    adata.obs["group"] = ["a", "b", "c", "b"] * (N_OBS // 4)
+    return adata
 
 
 def plier(adata: AnnData, **options: Any) -> AnnData | None:
@@ -108,6 +120,15 @@ CASES = {
             seeded=True,
         ),
         Case(
+            "tl.rank_factors_groups",
+            tested,
+            lambda adata, **options: otl.tl.rank_factors_groups(adata, "group", factors="all", **options),
+            "plier_test",
+            _writes("rank_factors_groups"),
+            0,
+            "omicstl.kernels.moderated.fit_prior",
+        ),
+        Case(
             "pp.match_distribution",
             query,
             lambda adata, **options: otl.pp.match_distribution(adata, _fitted(), **options),
@@ -124,6 +145,16 @@ CASES = {
             frozenset(),
             0,
             "omicstl.pp._align_features.keep_variables",
+            backed=False,
+        ),
+        Case(
+            "pp.map_features",
+            query,
+            lambda adata, **options: otl.pp.map_features(adata, PAIRS, source="old", target="new", **options),
+            "",
+            frozenset(),
+            0,
+            "omicstl.pp._map_features.replace_variables",
             backed=False,
         ),
     )

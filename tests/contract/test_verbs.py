@@ -50,7 +50,8 @@ def assert_same(found, wanted, case):
 
 def test_every_verb_has_a_case():
     assert set(CASES) == {name for name, _ in public_functions(("tl", "pp"))}
-    assert {row.verb for row in records().values()} <= set(CASES)
+    verbs = {row.verb for row in records().values()}
+    assert {verb for verb in verbs if not verb.startswith("io.")} <= set(CASES)  # readers have tests of their own
 
 
 LAYOUTS = {"csr": sp.csr_matrix, "csr array": sp.csr_array, "csc": sp.csc_matrix, "csc array": sp.csc_array}

@@ -154,7 +154,7 @@ def test_model_files_that_are_none(tmp_path):
 
 def test_a_model_of_a_future_version_or_an_unknown_kind(tmp_path, model):
     for change, words in (
-        ({"version": 7}, ["version 7", "versions 1 to 1", "newer omicstl"]),
+        ({"version": 7}, ["version 7", "versions 1 to 2", "newer omicstl"]),
         ({"kind": "dann"}, ["kind 'dann'", "known kinds"]),
     ):
         store.write_model(tmp_path / "m.npz", model.to_dict() | change)

@@ -72,10 +72,10 @@ def test_damaged_shapes_are_refused(name, model):
         base.from_dict(tree)
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 3, None, "1"])
 def test_other_versions_are_refused(version, model):
     with pytest.raises(
-        ValueError, match=f"has version {version!r}, and this omicstl reads versions 1 to 1.*newer omicstl"
+        ValueError, match=f"has version {version!r}, and this omicstl reads versions 1 to 2.*newer omicstl"
     ):
         base.from_dict(model.to_dict() | {"version": version})
 

@@ -6,30 +6,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 import omicstl as otl
+from tests.pl.support import page, readable
 
 ORANGE = "#d55e00"
-
-
-@pytest.fixture
-def ax():
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
-
-
-@pytest.fixture(scope="module")
-def fitted():
-    both, truth = otl.datasets.simulate_pathways(n_query=20, rng=0)
-    reference = both[both.obs["cohort"] == "reference"].copy()
-    otl.tl.plier(reference, truth.gene_sets, n_factors=8)
-    query = both[both.obs["cohort"] == "query"].copy()
-    otl.tl.project(query, reference)
-    return reference, query, truth
 
 
 @pytest.fixture
@@ -51,8 +33,9 @@ def test_loadings_draws_the_largest(fitted, ax) -> None:
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches][::-1], best, rtol=1e-6)
 
 
-def test_loadings_colours_the_members_of_the_set(fitted, ax) -> None:
+def test_loadings_colours_the_members_of_the_set(fitted) -> None:
     reference, _, truth = fitted
+    ax = page(5, 30)
     factor = str(reference.uns["plier"]["names"][0])
     name = sorted(truth.gene_sets)[3]
     otl.pl.loadings(reference, factor, gene_set=name, n_genes=200, ax=ax)
@@ -60,6 +43,13 @@ def test_loadings_colours_the_members_of_the_set(fitted, ax) -> None:
     coloured = {g for g, bar in zip(genes, ax.patches, strict=True) if to_hex(bar.get_facecolor()) == ORANGE}
     assert coloured == set(genes) & set(truth.gene_sets[name])
     assert ax.get_legend().get_title().get_text() == name
+
+
+def test_loadings_in_small_axes_are_fewer(fitted) -> None:
+    reference, _, _ = fitted
+    ax = otl.pl.loadings(reference, str(reference.uns["plier"]["names"][0]), ax=page(3, 2.5))
+    assert 5 <= len(ax.patches) < 20
+    assert readable(ax)
 
 
 def test_loadings_takes_the_set_of_the_name(fitted, ax) -> None:
@@ -114,6 +104,12 @@ def test_quality_of_factors(fitted, ax) -> None:
     assert [bar.get_width() for bar in ax.patches] == sorted(factors["expected_r"], reverse=True)
     assert sum(to_hex(bar.get_facecolor()) == ORANGE for bar in ax.patches) == 2
     assert ax.get_title(loc="left") == "Do not interpret 2 of 8 factors"
+
+
+@pytest.mark.parametrize("of", ["samples", "factors"])
+@pytest.mark.parametrize("size", [(3, 2.5), (5, 4)])
+def test_quality_is_readable(fitted, of, size) -> None:
+    assert readable(otl.pl.projection_quality(fitted[1], of=of, ax=page(*size)))
 
 
 def test_quality_refuses(fitted, ax) -> None:

@@ -1,0 +1,141 @@
+"""Tests of a phenotype on factor scores: a design goes in, moderated tests with effect sizes come out (arrays only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from omicstl.kernels import mixed, moderated
+from omicstl.kernels.mixed import LinearFit
+from omicstl.kernels.moderated import Prior
+
+
+@dataclass(frozen=True)
+class FactorTests:
+    """What is asked of the scores.
+
+    `x` (n, p) is of full rank; rows of `contrasts` (c, p) are tested one by one, rows of `overall` (q, p) together.
+    `block` (n,) holds codes 0..b-1, or is `None`. `full` is the design with an intercept. It is `x`, but for `within`, which
+    compares within blocks: x then has no intercept, and `full` serves the spread alone.
+    """
+
+    x: np.ndarray
+    full: np.ndarray
+    contrasts: np.ndarray
+    overall: np.ndarray
+    block: np.ndarray | None = None
+    within: bool = False
+    confidence: float = 0.95
+
+
+class Contrasts(NamedTuple):
+    """One row for each factor, one column for each contrast: all (k, c) but `prior_df` and `prior_variance` (c,)."""
+
+    effect: np.ndarray
+    se: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    effect_sd: np.ndarray
+    effect_sd_low: np.ndarray
+    effect_sd_high: np.ndarray
+    t: np.ndarray
+    df: np.ndarray
+    p: np.ndarray
+    fdr: np.ndarray
+    prior_df: np.ndarray
+    prior_variance: np.ndarray
+
+
+class Overall(NamedTuple):
+    """One value for each factor (k,)."""
+
+    f: np.ndarray
+    df_between: int
+    df_within: np.ndarray
+    p: np.ndarray
+    fdr: np.ndarray
+
+
+class Tested(NamedTuple):
+    """Tests of all factors; `sd` and `block_correlation` (k,), `residual_correlation` (k, k), `prior` of the variance."""
+
+    contrasts: Contrasts
+    overall: Overall
+    sd: np.ndarray
+    block_correlation: np.ndarray
+    residual_correlation: np.ndarray
+    prior: Prior
+
+
+def fit(scores: np.ndarray, config: FactorTests) -> Tested:
+    """Test the columns of `scores` (n, k); none may be constant, or determined by the design."""
+    y = np.asarray(scores, dtype=np.float64)
+    linear, spread = _linear_models(y, config)
+    variance, variance_df = spread.variance, spread.variance_df
+    prior = moderated.fit_prior(variance, variance_df)
+    sd = np.sqrt(moderated.posterior(variance, variance_df, prior)[0])
+    x, y = (_centred(config.x, config), _centred(y, config)) if config.within else (config.x, y)
+    residual = y - x @ linear.beta.T
+    size = np.sqrt(np.sum(residual**2, axis=0))
+    correlation = (residual / size).T @ (residual / size)
+    return Tested(
+        _contrasts(linear, config, sd),
+        _overall(linear, config),
+        sd,
+        spread.correlation,
+        np.clip(correlation, -1, 1),
+        prior,
+    )
+
+
+def _linear_models(y: np.ndarray, config: FactorTests) -> tuple[LinearFit, LinearFit]:
+    """The fit that the tests rest on, and the one that gives the spread of observations of one group."""
+    if config.block is None:
+        linear = mixed.least_squares(config.x, y, len(y) - config.x.shape[1])
+        return linear, linear
+    if not config.within:
+        linear = mixed.random_intercept(config.x, y, config.block)
+        return linear, linear
+    df = len(y) - (config.block.max() + 1) - config.x.shape[1]
+    linear = mixed.least_squares(_centred(config.x, config), _centred(y, config), df)
+    return linear, mixed.random_intercept(config.full, y, config.block)
+
+
+def _centred(values: np.ndarray, config: FactorTests) -> np.ndarray:
+    """Values (n, j) less their mean in each block."""
+    size = np.bincount(config.block)[:, None]
+    total = np.zeros((len(size), values.shape[1]))
+    np.add.at(total, config.block, values)
+    return values - (total / size)[config.block]
+
+
+def _contrasts(linear: LinearFit, config: FactorTests, sd: np.ndarray) -> Contrasts:
+    from scipy import stats
+
+    columns: list[tuple[np.ndarray, ...]] = []
+    priors = []
+    for c in config.contrasts:
+        effect = linear.beta @ c
+        variance = np.einsum("p,kpq,q->k", c, linear.covariance, c)
+        test = moderated.t_test(effect, variance, mixed.contrast_df(linear, c))
+        se = np.sqrt(variance) * test.inflation
+        half = stats.t.ppf((1 + config.confidence) / 2, test.df) * se
+        low, high = moderated.noncentrality_interval(test.statistic, test.df, config.confidence)
+        in_sd = (effect / sd, low * se / sd, high * se / sd)
+        fdr = stats.false_discovery_control(test.p)
+        columns.append((effect, se, effect - half, effect + half, *in_sd, test.statistic, test.df, test.p, fdr))
+        priors.append(test.prior)
+    stacked = [np.stack(column, axis=1) for column in zip(*columns, strict=True)]
+    shared = [np.array([prior.df for prior in priors]), np.array([prior.variance for prior in priors])]
+    return Contrasts._make([*stacked, *shared])
+
+
+def _overall(linear: LinearFit, config: FactorTests) -> Overall:
+    from scipy import stats
+
+    rows = config.overall
+    estimate, covariance = linear.beta @ rows.T, rows @ linear.covariance @ rows.T
+    test = moderated.f_test(estimate, covariance, mixed.joint_df(linear, rows))
+    return Overall(test.statistic, len(rows), test.df, test.p, stats.false_discovery_control(test.p))

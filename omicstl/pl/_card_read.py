@@ -1,0 +1,110 @@
+"""What the page of a factor takes from its cohorts and its model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from omicstl import get
+from omicstl._core.checks import missing_key
+from omicstl._data import store
+from omicstl._data.results import factor_names, score_key
+
+from ._loadings import top_genes
+from ._read import find_test, groups_of
+from ._text import plural
+from ._values import Values
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def values_of(
+    adata: AnnData, key: str, index: int, groupby: str | None, test: str | None, side: str, notes: list[str]
+) -> Values:
+    """Scores of the factor and the groups to draw them by, with the test if it is one of these groups."""
+    where = "other" if side else "adata"
+    found = find_test(adata, key, test, where=where, name=f"{side}test")
+    entry = None if found is None else adata.uns[found]
+    scores = np.asarray(adata.obsm[key], dtype=np.float64)[:, index]
+    column = groupby
+    if entry is not None and column is None:
+        column = str(entry["params"]["phenotype"])
+    if entry is not None and column != str(entry["params"]["phenotype"]):
+        notes.append(f"the test {found!r}, which is of {entry['params']['phenotype']!r}")
+        entry = None
+    elif entry is None:
+        notes.append(f"a test{' in the other cohort' if side else ''} (tl.rank_factors_groups makes it)")
+    number = entry is not None and entry["params"]["phenotype_kind"] == "number"
+    if column is not None and column not in adata.obs:
+        raise missing_key(column, f"{where}.obs", adata.obs.columns)
+    if number:
+        return Values(scores, None, adata.obs[column].to_numpy(dtype=float), column, *_block(adata, entry), entry)
+    if column is None:
+        return Values(scores, None, None, None, None, "", None)
+    first = None if entry is None else entry["params"]["reference_group"]
+    groups = groups_of(adata, column, name=f"{side}groupby", first=first)
+    lost = int((groups.codes < 0).sum())
+    if lost:
+        notes.append(f"{plural(lost, 'observation')} without a value of {column!r}")
+    return Values(scores, groups, None, column, *_block(adata, entry), entry)
+
+
+def _block(adata: AnnData, entry: Any) -> tuple[np.ndarray | None, str]:
+    name = None if entry is None else entry["params"].get("block")
+    if not name or name not in adata.obs:
+        return None, ""
+    return pd.factorize(adata.obs[name])[0], str(name)
+
+
+def same_factor(entry: Any, other: AnnData, other_key: str | None, factor: str) -> str:
+    """Key of the other cohort's scores, which must be of the same reference."""
+    other_key = score_key(other, other_key, "other")
+    digests = [_digest(one) for one in (entry, other.uns[other_key])]
+    if all(digests) and digests[0] != digests[1]:
+        msg = (
+            f"`other` holds factors of another reference (digest {digests[1][:12]}, here {digests[0][:12]}), so {factor!r} is not the "
+            "same thing in both. Project both onto one reference."
+        )
+        raise ValueError(msg)
+    names = [str(name) for name in factor_names(other, other_key)]
+    if factor not in names:
+        raise missing_key(factor, "the factors of other", names)
+    return other_key
+
+
+def _digest(entry: Any) -> str:
+    return str(entry["reference"]["digest"]) if "reference" in entry else str(entry.get("digest", ""))
+
+
+def genes_of(
+    adata: AnnData, key: str, index: int, factor: str, n_genes: int, model: Any, notes: list[str]
+) -> tuple[list[str], np.ndarray, np.ndarray, str | None] | None:
+    """Genes, loadings, whether each is in the set, and the set; `None` if nothing is known of them."""
+    entry = adata.uns[key]
+    fitted_model: Any = None
+    if model is not None:
+        fitted_model = get.model(model)
+        if _digest(entry) not in ("", store.digest(fitted_model.to_dict())):
+            msg = f"`model` is not what the scores in adata.obsm[{key!r}] come from (another digest). Pass that reference."
+            raise ValueError(msg)
+    elif "model" in entry:
+        fitted_model = get.model(adata, key)
+    if fitted_model is not None:
+        names = [str(name) for name in fitted_model.names]
+        if factor not in names:
+            raise missing_key(factor, "the factors of `model`", names)
+        genes, values, inside, chosen = top_genes(fitted_model, names.index(factor), factor, None, n_genes)
+        return genes, values, inside, None if chosen is None else str(fitted_model.sets[chosen])
+    if key not in adata.varm:
+        notes.append("genes (pass model=...)")
+        return None
+    notes.append("which genes are in the set (pass model=...)")
+    values = np.asarray(adata.varm[key], dtype=np.float64)[:, index]
+    top = np.argsort(-np.abs(values), kind="stable")[:n_genes]
+    top = top[values[top] != 0]
+    if not top.size:
+        return None
+    return [str(gene) for gene in adata.var_names[top]], values[top], np.zeros(top.size, dtype=bool), None
