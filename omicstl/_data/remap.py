@@ -74,13 +74,13 @@ def plan(names: np.ndarray, pairs: pd.DataFrame, keep: pd.Index) -> Plan:
 
 def is_counts(x: Any) -> bool:
     """Tell whether all values are whole numbers and none is negative."""
+    if x.dtype.kind == "u":
+        return True
     if _is_dask(x):
         flags = x.map_blocks(
             lambda block: np.array([[is_counts(block)]]), dtype=bool, chunks=(1, 1), meta=np.ones((0, 0))
         )
         return bool(flags.compute().all())
-    if x.dtype.kind == "u":
-        return True
     if x.dtype.kind not in "if":
         return False
     values = x.data if sp.issparse(x) else x

@@ -12,7 +12,7 @@ from omicstl._data.results import factor_names, score_key
 
 from ._read import UNKNOWN, Groups, find_test, groups_of
 from ._style import FDR, GREY, INK, axes, colour_bar, group_colours, legend_below, one_sided, two_sided
-from ._text import cell, labels, plural, points, row_font, rows_that_fit, set_title, spoken, text_width
+from ._text import cell, label_room, labels, plural, points, row_font, rows_that_fit, set_title, spoken, text_width
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -123,7 +123,7 @@ def factors_heatmap(
     else:
         strip, columns = None, np.argsort(along, kind="stable")
     size = row_font(ax, len(chosen), AROUND)
-    texts = labels(chosen, 190 if own else 0.4 * cell(ax)[0], size)
+    texts = labels(chosen, label_room(ax, 190, own=own), size)
     beside = max(text_width(text, size) for text in texts) + 4
     colours = two_sided(GREY, INK) if grey else two_sided()
     drawn = ax.imshow(values[columns].T, cmap=colours, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")

@@ -11,7 +11,7 @@ from omicstl._core.checks import check_choice, missing_key
 from omicstl._data.adata import check_adata
 
 from ._style import ACCENT, DEEP, INK, axes, clean, only
-from ._text import NARROW, cell, labels, plural, row_font, rows_that_fit, set_title, set_xlabel, text_width
+from ._text import NARROW, cell, label_room, labels, plural, row_font, rows_that_fit, set_title, set_xlabel, text_width
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -113,7 +113,7 @@ def _samples(adata: AnnData, key: str, quality: Mapping[str, Any], ax: Axes | No
         ax.tick_params(axis="y", labelsize="small")
     above = 100 * float(np.mean(r2 > null))
     verdict = str(quality.get("verdict", "not assessed")).capitalize()
-    set_title(ax, f"{verdict}: {above:.0f} % of {plural(r2.size, 'sample')} above chance", beside=24 if narrow else 34)
+    set_title(ax, f"{verdict}: {above:.0f} % of {plural(r2.size, 'sample')} above chance", beside=30, shift=False)
     ax.legend(
         frameon=False, loc="upper right", fontsize="small" if narrow else None, handlelength=1.4 if narrow else None
     )
@@ -130,7 +130,7 @@ def _factors(table: Any, ax: Axes | None) -> Axes:
     good = worst["interpretable"].to_numpy(dtype=bool)
     ax.barh(range(len(worst)), worst["expected_r"], color=[DEEP if ok else ACCENT for ok in good], height=0.75)
     size = row_font(ax, len(worst), AROUND)
-    texts = labels([str(name) for name in worst["factor"]], 190 if own else 0.4 * cell(ax)[0], size)
+    texts = labels([str(name) for name in worst["factor"]], label_room(ax, 190, own=own), size)
     beside = max(text_width(text, size) for text in texts) + 4
     ax.set_yticks(range(len(worst)), texts, fontsize=size)
     ax.set_ylim(-0.6, len(worst) - 0.4)

@@ -13,8 +13,8 @@ from omicstl._data.results import key_of_test
 from ._read import chosen, higher_in
 from ._style import DEEP, FDR, INK, axes, clean, group_colours, legend_below, mix
 from ._text import (
-    cell,
     contrast_text,
+    label_room,
     labels,
     plural,
     row_font,
@@ -103,7 +103,7 @@ def rank_factors_groups(
     rows = list(ranked.head(n_rows))
 
     size = row_font(ax, n_rows, AROUND)
-    texts = labels(rows, 190 if own else 0.4 * cell(ax)[0], size)
+    texts = labels(rows, label_room(ax, 190, own=own), size)
     beside = max(text_width(text, size) for text in texts) + 4
     _marks(ax, table[table["factor"].isin(rows)], rows, contrasts)
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)

@@ -102,15 +102,14 @@ def replication(
     ax.scatter(x[finding & ~held], y[finding & ~held], s=34, c="white", edgecolors=DEEP, linewidths=1.3, zorder=4)
     ax.scatter(x[held], y[held], s=34, c=ACCENT, edgecolors="white", linewidths=0.5, zorder=4)
     narrow = cell(ax)[0] - 10 <= NARROW
-    title = _title(summary, len(table))
+    title = _title(summary, len(table), short=narrow)
     about = "" if summary.name is None or narrow else f"\n({contrast_text(str(summary.name))})"
     set_title(ax, title + about, beside=22 if narrow else 30)
     lines = set_xlabel(ax, f"effect in {first}, SD within groups")
     size = points("small" if narrow else "medium")
     tall = inner(ax, 120)
-    upright = f"effect in {second}, SD within groups"
-    upright = upright if text_width(upright, size) < tall else fitted(f"effect in {second}", tall, size)
-    ax.set_ylabel(upright, fontsize=size)
+    says = [f"effect in {second}, SD within groups", f"effect in {second}", fitted(second, tall, size)]
+    ax.set_ylabel(next((text for text in says if text_width(text, size) < tall), says[-1]), fontsize=size)
     if narrow:
         ax.tick_params(axis="y", labelsize="small")
     clean(ax)
@@ -183,12 +182,16 @@ def _intervals(ax: Axes, table: pd.DataFrame, finding: np.ndarray, held: np.ndar
             ax.vlines(part["effect_a"], part["effect_b_low"], part["effect_b_high"], **style)
 
 
-def _title(summary: pd.Series, n_factors: int) -> str:
+def _title(summary: pd.Series, n_factors: int, *, short: bool) -> str:
     n, held = int(summary["n_findings"]), int(summary["n_replicated"])
     if n == 0:
         return f"No finding to replicate among {plural(n_factors, 'factor')}"
     share, low, high = (100 * float(summary[f"sign_agreement{end}"]) for end in ("", "_low", "_high"))
-    interval = f" (95 % interval {low:.0f} to {high:.0f} %)" if np.isfinite(low) and np.isfinite(high) else ""
+    interval = (
+        f" ({'' if short else '95 % interval '}{low:.0f} to {high:.0f} %)"
+        if np.isfinite(low) and np.isfinite(high)
+        else ""
+    )
     return f"{held} of {plural(n, 'finding')} replicate{'s' if n == 1 else ''}\nSame direction: {share:.0f} %{interval}"
 
 

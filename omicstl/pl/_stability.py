@@ -11,7 +11,7 @@ from omicstl._core.checks import check_number
 from omicstl._data.results import factor_names, score_key, stability_of
 
 from ._style import DEEP, GREY, INK, axes, clean, legend_below, mix
-from ._text import cell, labels, plural, row_font, rows_that_fit, set_title, set_xlabel, text_width
+from ._text import label_room, labels, plural, row_font, rows_that_fit, set_title, set_xlabel, text_width
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -96,7 +96,7 @@ def stability(adata: AnnData, key: str | None = None, *, n_factors: int = 40, ax
         ax.axhspan(rows.size - 0.5, rows.size + 0.5, color="#F3F3F3", linewidth=0, zorder=0)
         texts.append(f"{'the other' if rows.size else 'all'} {plural(rest.size, 'factor')}")
     size = row_font(ax, len(texts))
-    texts = labels(texts, 200 if own else 0.4 * cell(ax)[0], size)
+    texts = labels(texts, label_room(ax, 200, own=own), size)
     ax.set_yticks([*heights, *([rows.size] if rest.size else [])], texts, fontsize=size)
     ax.set_ylim(len(texts) - 0.4, -0.6)
     ax.set_xlim(0, 1.02)

@@ -98,33 +98,59 @@ def room(ax: Axes) -> tuple[float, float]:
     return 72 * box.width / dpi, 72 * box.height / dpi
 
 
-def cell(ax: Axes) -> tuple[float, float]:
-    """Width and height in points that Axes have together with the labels around them."""
-    width, height = room(ax)
+def _laid_out(ax: Axes) -> bool:
+    """Whether a layout engine makes room for labels."""
     figure = ax.get_figure(root=True)
-    stretch = 1.0 if figure is None or figure.get_layout_engine() is None else 1.25
-    return stretch * width, stretch * height
+    return figure is not None and figure.get_layout_engine() is not None
 
 
-def set_title(ax: Axes, text: str, *, beside: float = 0) -> None:
+def _margin(ax: Axes) -> float:
+    """Points between the left edge of Axes and what is to the left of them: other Axes, or the edge of the figure."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return 0.0
+    box = ax.get_window_extent()
+    others = [one.get_window_extent() for one in figure.axes if one is not ax]
+    edges = [one.x1 for one in others if one.x1 <= box.x0 and one.y0 < box.y1 and one.y1 > box.y0]
+    return float(72 * (box.x0 - max([0.0, *edges])) / figure.dpi)
+
+
+def cell(ax: Axes) -> tuple[float, float]:
+    """Width and height in points that Axes have together with the labels beside them."""
+    width, height = room(ax)
+    return (1.25 * width, 1.25 * height) if _laid_out(ax) else (width + _margin(ax), height)
+
+
+def label_room(ax: Axes, most: float, *, own: bool) -> float:
+    """Width in points for the labels of rows; at `most` that in a figure of its own."""
+    if own:
+        return most
+    widest = min(most, 0.4 * cell(ax)[0])
+    return widest if _laid_out(ax) else max(min(widest, _margin(ax) - 10), 40)
+
+
+def set_title(ax: Axes, text: str, *, beside: float = 0, shift: bool = True) -> None:
     """
     Put a title at the left.
 
     It begins with the Axes, or where a line is too short for that, `beside` points further left, above the labels there; and it is broken
     where the Axes end.
     """
+    from matplotlib import rcParams
     from matplotlib.transforms import ScaledTranslation
 
     whole = cell(ax)[0] - 10
-    size = points("large" if whole > NARROW else "medium")
+    size = points(rcParams["axes.titlesize"])
+    size = size if whole > NARROW else min(size, points("medium"))
     inside = whole - beside
-    shifted = beside > 0 and text_width(text, size) > inside
+    shifted = shift and beside > 0 and text_width(text, size) > inside
     width = max(whole if shifted else inside, 80)
     lines = "\n".join(fitted(part, width, size, 4) for part in text.split("\n"))
     title = ax.set_title(lines, loc="left", fontsize=size)
+    place = ax.transAxes + ax.titleOffsetTrans  # type: ignore[attr-defined]
     if shifted:
-        figure = ax.get_figure(root=True)
-        title.set_transform(title.get_transform() + ScaledTranslation(-beside / 72, 0, figure.dpi_scale_trans))  # type: ignore[union-attr]
+        place += ScaledTranslation(-beside / 72, 0, ax.get_figure(root=True).dpi_scale_trans)  # type: ignore[union-attr]
+    title.set_transform(place)
 
 
 def set_xlabel(ax: Axes, text: str, *, beside: float = 0) -> int:
@@ -146,8 +172,7 @@ def set_xlabel(ax: Axes, text: str, *, beside: float = 0) -> int:
 
 def inner(ax: Axes, around: float) -> float:
     """Height in points that rows have; `around` is taken by the title and what stands below."""
-    figure = ax.get_figure(root=True)
-    if figure is None or figure.get_layout_engine() is None:
+    if not _laid_out(ax):
         return room(ax)[1]
     height = cell(ax)[1]
     return max(height - around, 0.3 * height)

@@ -14,7 +14,7 @@ from omicstl._core.checks import check_flag, check_number
 from omicstl._data.results import factor_names, score_key
 
 from ._style import EMPTY, FDR, INK, axes, colour_bar, legend_below, one_sided
-from ._text import LEAST_FONT, cell, labels, plural, points, row_font, rows_that_fit, set_title, text_width
+from ._text import LEAST_FONT, cell, label_room, labels, plural, points, row_font, rows_that_fit, set_title, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def _draw(
     short = labels(short if len(set(short)) == len(short) else factors, 80, points("small"))
     ax = axes(ax, 3.7 + 0.22 * max(len(factors), 8), 1.6 + 0.19 * len(rows))
     size = row_font(ax, len(rows), AROUND)
-    texts = labels(rows, 215 if own else 0.4 * cell(ax)[0], size)
+    texts = labels(rows, label_room(ax, 215, own=own), size)
     beside = max(text_width(text, size) for text in texts) + 4
     drawn = ax.pcolormesh(
         np.arange(len(factors) + 1) - 0.5,

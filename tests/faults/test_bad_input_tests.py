@@ -276,29 +276,3 @@ def test_the_bundled_cohorts_draw_the_warning(cohort):
     with pytest.warns(otl.DesignWarning, match=r"adata.obs\['subject'\] looks like a person"):
         rank(adata, "disease_state")
     rank(adata, "disease_state", block="subject")
-
-
-def test_the_table_of_a_test():
-    adata = study()
-    with pytest.raises(KeyError, match="holds no test over factors. Run otl.tl.rank_factors_groups"):
-        otl.get.rank_factors_groups_df(adata)
-    rank(adata, "disease_state", block="who")
-    before = snapshot(adata)
-    table = otl.get.rank_factors_groups_df(adata)
-    assert table["p"].is_monotonic_increasing
-    pd.testing.assert_frame_equal(otl.get.rank_factors_groups_df(adata, "ill - healthy", key="plier_test"), table)
-    table["p"] = 0.0
-    assert not changes(before, snapshot(adata))
-    with pytest.raises(
-        KeyError, match="'ill - Healthy' not found in contrasts of 'plier_test'. Did you mean 'ill - healthy'"
-    ):
-        otl.get.rank_factors_groups_df(adata, "ill - Healthy")
-    with pytest.raises(TypeError, match="`contrast` must be a string or None"):
-        otl.get.rank_factors_groups_df(adata, 1)
-    with pytest.raises(KeyError, match="Did you mean 'plier_test'"):
-        otl.get.rank_factors_groups_df(adata, key="plier_tests")
-    rank(adata, "age", block="who", key_added="second")
-    with pytest.raises(KeyError, match="2 tests over factors: 'plier_test', 'second'"):
-        otl.get.rank_factors_groups_df(adata)
-    adata.uns["plier_test"]["table"] = adata.uns["plier_test"]["table"].iloc[::-1]
-    assert otl.get.rank_factors_groups_df(adata, key="second")["contrast"].unique().tolist() == ["age"]

@@ -135,9 +135,7 @@ def test_effects_of_one_contrast(tested, ax) -> None:
     assert 0 < n < 8
     assert filled(ax) == n
     title = ax.get_title(loc="left").replace("\n", " ")
-    assert title == f"SLE − Healthy: {n} of 8 factors differ{'s' if n == 1 else ''} (FDR < 0.05)".replace(
-        "factors differs", "factors differs"
-    )
+    assert title == f"SLE − Healthy: {n} of 8 factors differ{'s' if n == 1 else ''} (FDR < 0.05)"
     ends = sorted(line[1][0] for c in ax.collections if hasattr(c, "get_segments") for line in c.get_segments())
     np.testing.assert_allclose(ends, sorted(table["effect_sd_high"]))
 
@@ -344,6 +342,19 @@ def renamed(tested):
 @pytest.mark.parametrize("name", ["weights", "stability", "rank_factors_groups", "factors_heatmap"])
 def test_readable_at_every_size(tested, renamed, name, long, size) -> None:
     assert readable(getattr(otl.pl, name)(renamed if long else tested.reference, ax=page(*size)))
+
+
+@pytest.mark.parametrize("name", ["weights", "stability", "rank_factors_groups", "factors_heatmap"])
+def test_labels_keep_to_the_margin_where_nothing_is_laid_out(renamed, name) -> None:
+    figure = page(10, 4, layout=None).get_figure()
+    figure.clear()
+    left, right = figure.subplots(1, 2)
+    right.set_xticks([])
+    for ax in (right, left):
+        getattr(otl.pl, name)(renamed, ax=ax)
+    figure.draw_without_rendering()
+    assert all(label.get_window_extent().x0 >= 0 for label in left.get_yticklabels())
+    assert all(label.get_window_extent().x0 >= left.get_window_extent().x1 - 2 for label in right.get_yticklabels())
 
 
 @SIZES

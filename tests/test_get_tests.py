@@ -1,0 +1,59 @@
+"""`get.rank_factors_groups_df`: the table of a test, of the contrast that was asked for, and nothing written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import omicstl as otl
+from tests.support.scored import scored
+from tests.support.snapshots import changes, snapshot
+
+rank = otl.tl.rank_factors_groups
+
+
+def study():
+    rng = np.random.default_rng(0)
+    person = np.arange(24) // 2
+    obs = {"disease_state": np.where(person < 6, "healthy", "ill"), "age": rng.uniform(20, 60, 24), "who": person}
+    return scored(rng.normal(size=(24, 4)), obs)
+
+
+def test_the_table_of_a_test():
+    adata = study()
+    with pytest.raises(KeyError, match="holds no test over factors. Run otl.tl.rank_factors_groups"):
+        otl.get.rank_factors_groups_df(adata)
+    rank(adata, "disease_state", block="who")
+    before = snapshot(adata)
+    table = otl.get.rank_factors_groups_df(adata)
+    assert table["p"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(otl.get.rank_factors_groups_df(adata, "ill - healthy", key="plier_test"), table)
+    table["p"] = 0.0
+    assert not changes(before, snapshot(adata))
+    with pytest.raises(
+        KeyError, match="'ill - Healthy' not found in contrasts of 'plier_test'. Did you mean 'ill - healthy'"
+    ):
+        otl.get.rank_factors_groups_df(adata, "ill - Healthy")
+    with pytest.raises(TypeError, match="`contrast` must be a string or None"):
+        otl.get.rank_factors_groups_df(adata, 1)
+    with pytest.raises(KeyError, match="Did you mean 'plier_test'"):
+        otl.get.rank_factors_groups_df(adata, key="plier_tests")
+    rank(adata, "age", block="who", key_added="second")
+    with pytest.raises(KeyError, match="2 tests over factors: 'plier_test', 'second'"):
+        otl.get.rank_factors_groups_df(adata)
+    adata.uns["plier_test"]["table"] = adata.uns["plier_test"]["table"].iloc[::-1]
+    assert otl.get.rank_factors_groups_df(adata, key="second")["contrast"].unique().tolist() == ["age"]
+
+
+def test_one_contrast_of_several():
+    adata = study()
+    adata.obs["arm"] = ["a", "b", "c"] * 8
+    rank(adata, "arm", block="who")
+    assert len(otl.get.rank_factors_groups_df(adata)) == 12
+    one = otl.get.rank_factors_groups_df(adata, "c - b")
+    assert one["contrast"].unique().tolist() == ["c - b"]
+    assert one.index.tolist() == [0, 1, 2, 3]
+    whole = adata.uns["plier_test"]["table"]
+    rows = whole[whole["contrast"] == "c - b"].set_index("factor")
+    pd.testing.assert_frame_equal(one.set_index("factor").loc[rows.index], rows)
