@@ -1,12 +1,14 @@
 """Do tests over factors keep their promise on real cohorts? Labels are permuted between patients; every finding is false.
 
-    python benchmarks/null_calibration.py [--permutations 500]
+    python benchmarks/null_calibration.py [--permutations 500] [--studies 400]
 
 Two bundled cohorts in which patients were seen up to 25 times; factors are learnt on the larger one and carried to the smaller.
 A permutation hands the labels of whole patients to other patients, so visits stay together and nothing is left to find. For
 every way of testing: the share of p < .05 over factors and permutations with a 95 % interval (permutations are the sample),
 the share of p < .01, and the highest share of a single factor beside what chance gives in the worst of so many factors.
 Then the real labels: what is found with and without `block`, with batch and cell composition adjusted for, and the traps.
+Last, small designs: simulated studies of few patients without any effect, tested as the package does (Kenward and Roger) and
+with Satterthwaite's degrees of freedom alone, and patients whose visits are correlated negatively.
 Results go to `benchmarks/results/null_calibration.json`.
 """
 
@@ -226,10 +228,92 @@ def separately(cohort: ad.AnnData, reference: ad.AnnData, healthy: str) -> dict:
     return found(both, "disease_state", block="subject", reference_group=healthy)
 
 
+DESIGNS = [
+    ("two groups, each visit by chance", "visit", 2, (4, 6, 8, 12, 24)),
+    ("three groups, each visit by chance", "visit", 3, (6, 8, 12, 24)),
+    ("two groups of patients", "patient", 2, (6, 8, 12)),
+]
+CORRELATIONS = np.repeat([0.0, 0.2, 0.4, 0.6, 0.8], 20)
+
+
+def study(
+    rng: np.random.Generator, how: str, n_groups: int, n_patients: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Design, scores of 100 factors whose variances and correlations differ, and patients of 1 to 3 visits; no effect."""
+    while True:
+        block = np.repeat(np.arange(n_patients), rng.integers(1, 4, n_patients))
+        code = rng.integers(0, n_groups, block.size)
+        if how == "patient":
+            code = rng.permutation(np.arange(n_patients) % n_groups)[block]
+        x = np.eye(n_groups)[code]
+        x[:, 0] = 1
+        z = np.eye(n_patients)[block]
+        of_both = np.linalg.matrix_rank(np.hstack([x, z]))  # degrees of freedom within patients, and between them
+        if np.linalg.matrix_rank(x) == n_groups and n_groups < of_both < block.size:
+            break
+    k = CORRELATIONS.size
+    y = np.sqrt(CORRELATIONS) * rng.normal(size=(n_patients, k))[block]
+    y = y + np.sqrt(1 - CORRELATIONS) * rng.normal(size=(block.size, k))
+    return x, y * np.sqrt(4 / rng.chisquare(4, k)), block
+
+
+def small_designs(n: int) -> dict:
+    """Share of p < .05 and p < .001 over n studies and all factors: of the first contrast, and of all groups together."""
+    out = {}
+    for title, how, n_groups, sizes in DESIGNS:
+        rows, first = np.eye(n_groups)[1:], np.eye(n_groups)[1]
+        for n_patients in sizes:
+            p: dict[str, list[np.ndarray]] = {name: [] for name in ("t", "F", "t, Satterthwaite", "F, Satterthwaite")}
+            for i in range(n):
+                x, y, block = study(np.random.default_rng([i, n_patients, n_groups]), how, n_groups, n_patients)
+                fit = mixed.random_intercept(x, y, block)
+                effect, df = fit.beta[:, 1], mixed.contrast_df(fit, first)
+                p["t"].append(moderated.t_test(effect, fit.adjusted[:, 1, 1], df).p)
+                p["t, Satterthwaite"].append(moderated.t_test(effect, fit.covariance[:, 1, 1], df).p)
+                together, plain = fit.beta @ rows.T, rows @ fit.covariance @ rows.T
+                p["F"].append(moderated.f_test(together, *mixed.joint_test(fit, rows)).p)
+                p["F, Satterthwaite"].append(moderated.f_test(together, plain, mixed.joint_df(fit, rows)).p)
+            out[f"{title}, {n_patients} patients"] = {
+                name: {
+                    "share_below_05": round(float((np.array(v) < 0.05).mean()), 4),
+                    "half_of_interval_95": round(
+                        float(1.96 * (np.array(v) < 0.05).mean(axis=1).std(ddof=1) / n**0.5), 4
+                    ),
+                    "share_below_001": round(float((np.array(v) < 0.001).mean()), 4),
+                    "share_below_05_by_correlation": {
+                        f"{rho:g}": round(float((np.array(v)[:, rho == CORRELATIONS] < 0.05).mean()), 4)
+                        for rho in np.unique(CORRELATIONS)
+                    },
+                }
+                for name, v in p.items()
+            }
+    return out
+
+
+def negative_correlation(n: int) -> dict:
+    """Before and after in 12 patients whose two visits are correlated negatively: REML stops at 0."""
+    block, x = np.repeat(np.arange(12), 2), np.column_stack([np.ones(24), np.tile([0.0, 1.0], 12)])
+    out = {}
+    for rho in (-0.2, -0.4, -0.6):
+        root = np.linalg.cholesky(np.array([[1, rho], [rho, 1]]))
+        y = (np.random.default_rng(0).normal(size=(100 * n, 12, 2)) @ root.T).reshape(100 * n, 24).T
+        fit = mixed.random_intercept(x, y, block)
+        t = fit.beta[:, 1] / np.sqrt(fit.adjusted[:, 1, 1])
+        p = 2 * stats.t.sf(np.abs(t), mixed.contrast_df(fit, np.array([0.0, 1.0])))
+        paired = stats.ttest_rel(y[::2], y[1::2]).pvalue
+        out[f"correlation {rho}"] = {
+            "block": round(float((p < 0.05).mean()), 4),
+            "paired": round(float((paired < 0.05).mean()), 4),
+        }
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--permutations", type=int, default=500)
-    n = parser.parse_args().permutations
+    parser.add_argument("--studies", type=int, default=400, help="of each small design")
+    asked = parser.parse_args()
+    n = asked.permutations
     reference, cohort = otl.datasets.sle_pediatric(), otl.datasets.sle_adult()
     otl.tl.plier(reference, otl.datasets.gene_sets("blood", "reactome"))
     with warnings.catch_warnings():
@@ -246,6 +330,12 @@ def main() -> None:
             "null": null(adata, n),
         }
     result["adult"]["patients and controls z-scored separately"] = separately(cohort, reference, HEALTHY["adult"])
+    result["small designs"] = {
+        "n_studies": asked.studies,
+        "n_factors": CORRELATIONS.size,
+        **small_designs(asked.studies),
+    }
+    result["negative correlation"] = negative_correlation(asked.studies)
     text = json.dumps(result, indent=1)
     print(text)
     (Path(__file__).parent / "results" / "null_calibration.json").write_text(text + "\n")

@@ -200,6 +200,33 @@ def test_the_stability_of_the_reference_travels(fit):
     np.testing.assert_array_equal(otl.get.factors(adata).var["stability"], expected)
 
 
+def test_the_supplement_knows_where_it_comes_from(projected):
+    adata = projected.copy()
+    adata.obs["group"] = ["a", "b"] * 8
+    otl.tl.rank_factors_groups(adata, "group", factors="all")
+    otl.tl.rank_factors_groups(adata, "group", factors="all", reference_group="b", key_added="turned")
+    found = otl.get.factors(adata)
+    told = otl.cite(found).splitlines()[0]
+    assert "Samples were scored on 4 factors" in told
+    assert "were tested for 'group'" in told
+    assert "model" not in otl.get.factors(fitted()).uns["plier"]
+    turned = otl.get.factors(adata, test="turned").var
+    np.testing.assert_allclose(turned["test_effect_sd"], -found.var["test_effect_sd"])
+    np.testing.assert_allclose(turned["test_effect_sd_low"], -found.var["test_effect_sd_high"])
+    with pytest.raises(KeyError, match="'turnt' not found in tests over factors of adata. Did you mean 'turned'"):
+        otl.get.factors(adata, test="turnt")
+
+
+def test_short_names_fit_a_plot():
+    adata = query()
+    names = ["a" * 40, "b"]
+    table = pd.DataFrame(np.eye(3)[:, :2], index=adata.var_names[:3], columns=names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", otl.TransferWarning)
+        otl.tl.project(adata, otl.io.factor_table(table, penalty=1.0))
+    assert otl.get.factors(adata).var["short"].tolist() == ["a" * 29 + "…", "b"]
+
+
 def test_no_factors_yet():
     with pytest.raises(KeyError, match="no factor scores. Run otl.tl.project"):
         otl.get.factors(query())

@@ -28,7 +28,7 @@ def test_the_table_of_a_test():
     before = snapshot(adata)
     table = otl.get.rank_factors_groups_df(adata)
     assert table["p"].is_monotonic_increasing
-    pd.testing.assert_frame_equal(otl.get.rank_factors_groups_df(adata, "ill - healthy", key="plier_test"), table)
+    pd.testing.assert_frame_equal(otl.get.rank_factors_groups_df(adata, "ill - healthy", test="plier_test"), table)
     table["p"] = 0.0
     assert not changes(before, snapshot(adata))
     with pytest.raises(
@@ -38,12 +38,16 @@ def test_the_table_of_a_test():
     with pytest.raises(TypeError, match="`contrast` must be a string or None"):
         otl.get.rank_factors_groups_df(adata, 1)
     with pytest.raises(KeyError, match="Did you mean 'plier_test'"):
-        otl.get.rank_factors_groups_df(adata, key="plier_tests")
+        otl.get.rank_factors_groups_df(adata, test="plier_tests")
     rank(adata, "age", block="who", key_added="second")
-    with pytest.raises(KeyError, match="2 tests over factors: 'plier_test', 'second'"):
-        otl.get.rank_factors_groups_df(adata)
+    assert otl.get.rank_factors_groups_df(adata)["contrast"].unique().tolist() == ["ill - healthy"]  # the default name
+    rank(adata, "age", key_added="third", block="who")
+    other = adata.copy()
+    del other.uns["plier_test"]
+    with pytest.raises(KeyError, match="2 tests over factors: 'second', 'third'. Say which one: test='second'"):
+        otl.get.rank_factors_groups_df(other)
     adata.uns["plier_test"]["table"] = adata.uns["plier_test"]["table"].iloc[::-1]
-    assert otl.get.rank_factors_groups_df(adata, key="second")["contrast"].unique().tolist() == ["age"]
+    assert otl.get.rank_factors_groups_df(adata, test="second")["contrast"].unique().tolist() == ["age"]
 
 
 def test_one_contrast_of_several():
@@ -57,3 +61,19 @@ def test_one_contrast_of_several():
     whole = adata.uns["plier_test"]["table"]
     rows = whole[whole["contrast"] == "c - b"].set_index("factor")
     pd.testing.assert_frame_equal(one.set_index("factor").loc[rows.index], rows)
+
+
+def test_factors_show_a_test_of_their_own_scores():
+    adata = study()
+    adata.obsm["other"], adata.uns["other"] = -adata.obsm["plier"], dict(adata.uns["plier"])
+    rank(adata, "age", key="plier", block="who", key_added="one")
+    rank(adata, "age", key="plier", block="who", key_added="two")
+    rank(adata, "age", key="other", block="who")
+    with pytest.raises(KeyError, match="2 tests of 'plier': 'one', 'two'. Say which one: test='one'"):
+        otl.get.factors(adata, "plier")
+    with pytest.raises(ValueError, match="'other_test' is a test of the scores 'other', not of 'plier'"):
+        otl.get.factors(adata, "plier", test="other_test")
+    effects = [
+        otl.get.factors(adata, key, test=test).var["test_effect"] for key, test in (("plier", "two"), ("other", None))
+    ]
+    np.testing.assert_allclose(effects[0], -effects[1])

@@ -18,6 +18,9 @@ def near_miss(value: object, options: Iterable[object]) -> str:
     if not isinstance(value, str):
         return ""
     names = [option for option in options if isinstance(option, str)]
+    begun = [name for name in names if name.partition(" ")[0].lower() == value.lower()]  # "LV4" for "LV4 Neutrophil"
+    if len(begun) == 1:
+        return f" Did you mean {begun[0]!r}?"
     lowered = {name.lower(): name for name in reversed(names)}
     close = difflib.get_close_matches(value.lower(), lowered, n=1, cutoff=0.6)
     return f" Did you mean {lowered[close[0]]!r}?" if close else ""

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import numpy as np
 from anndata import AnnData
 
 from omicstl._core.registry import Record, fill, record, records
@@ -100,7 +101,8 @@ def _values(key: str, entry: Mapping[str, Any]) -> dict[str, object]:
     values: dict[str, object] = {"key": key}
     params, reference = entry.get("params"), entry.get("reference")
     if isinstance(params, Mapping):
-        values |= {name: value for name, value in params.items() if isinstance(value, scalars)}
+        values |= {name: value for name, value in params.items() if isinstance(value, scalars) and value is not False}
+        values |= {name: _enumerated(value) for name, value in params.items() if isinstance(value, np.ndarray)}
     values |= {name: value for name, value in entry.items() if isinstance(value, scalars)}
     if isinstance(reference, Mapping):
         values |= {f"reference_{name}": value for name, value in reference.items() if isinstance(value, scalars)}
@@ -108,6 +110,13 @@ def _values(key: str, entry: Mapping[str, Any]) -> dict[str, object]:
     names = entry.get("names")
     values["n_names"] = len(names) if names is not None and not isinstance(names, str) else None
     return values
+
+
+def _enumerated(value: np.ndarray) -> str | None:
+    """Names in words; no name, or numbers, leave the part of the sentence out."""
+    if value.ndim != 1 or not value.size or value.dtype.kind not in "OUT":
+        return None
+    return ", ".join(f"'{name}'" for name in value)
 
 
 def _reference_citations(values: dict[str, object]) -> tuple[str, ...]:

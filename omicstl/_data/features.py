@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SAMPLE = 2000
+CHANCE = 0.05  # share of wanted names that names of another kind or species may share by chance
 _PATTERNS = {
     "ensembl": re.compile(r"ENS[A-Z]{0,6}G\d{11}"),
     "ensembl_versioned": re.compile(r"ENS[A-Z]{0,6}G\d{11}\.\d+(_PAR_Y)?"),
@@ -195,10 +196,14 @@ def _way_out(have: np.ndarray, want: np.ndarray, have_label: str) -> str:
 
 
 def no_overlap_message(
-    have: Sequence[str] | np.ndarray, want: Sequence[str] | np.ndarray, have_label: str, want_label: str
+    have: Sequence[str] | np.ndarray,
+    want: Sequence[str] | np.ndarray,
+    have_label: str,
+    want_label: str,
+    n_shared: int = 0,
 ) -> str:
     """
-    Say that no name is shared, which kinds of names they seem to be, and the way out.
+    Say that no name is shared, or only few are, which kinds of names they seem to be, and the way out.
 
     Parameters
     ----------
@@ -206,6 +211,8 @@ def no_overlap_message(
         Names of the two sides.
     have_label, want_label
         How the two sides are called in the message.
+    n_shared
+        Number of names that are shared nevertheless.
 
     Returns
     -------
@@ -219,7 +226,18 @@ symbols such as 'PTPRC'). Map one to the other: otl.pp.map_features(adata) does 
 otl.datasets.gene_identifiers().
     """
     have_names, want_names = name_array(have), name_array(want)
+    few = "No gene is" if not n_shared else f"Only {n_shared} of {len(want_names)} genes are"
     return (
-        f"No gene is shared by {have_label} ({described(have_names)}) and {want_label} ({described(want_names)}). "
+        f"{few} shared by {have_label} ({described(have_names)}) and {want_label} ({described(want_names)}). "
         f"{_way_out(have_names, want_names, have_label)}"
     )
+
+
+def check_overlap(found: FeatureMatch, have: np.ndarray, want: np.ndarray, have_label: str, want_label: str) -> None:
+    """Refuse a match without a gene, or with so few of another kind or species that they agree by chance."""
+    n_shared = int(found.have_index.size)
+    if n_shared >= CHANCE * len(want):
+        return
+    other = identifier_kind(have) != identifier_kind(want) or species_hint(have) != species_hint(want)
+    if not n_shared or other:
+        raise ValueError(no_overlap_message(have, want, have_label, want_label, n_shared))

@@ -51,7 +51,8 @@ def read_table(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     if not path.is_file():
         msg = f"There is no file {str(path)!r}."
         raise FileNotFoundError(msg)
-    packed = "gzip" if path.read_bytes()[:2] == b"\x1f\x8b" else None
+    with path.open("rb") as file:
+        packed = "gzip" if file.read(2) == b"\x1f\x8b" else None
     try:
         return pd.read_csv(
             path, sep=_SEPARATORS[ending], compression=packed, dtype=str, keep_default_na=False, encoding="utf-8-sig"
@@ -133,9 +134,15 @@ def _texts(column: pd.Series, name: str) -> np.ndarray:
 def _text(value: Any, column: str) -> str:
     if isinstance(value, str):
         return value.strip()
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+    if (
+        value is None
+        or value is pd.NA
+        or value is pd.NaT
+        or (isinstance(value, float | np.floating) and np.isnan(value))
+    ):
         return ""
-    if isinstance(value, int | float) and not isinstance(value, bool) and int(value) == value:
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if number and np.isfinite(value) and int(value) == value:
         return str(int(value))  # Entrez numbers; they are floats where some are missing
     msg = (
         f"`table`[{column!r}] must hold names, got {value!r} ({type(value).__name__}). "

@@ -87,20 +87,24 @@ def reliable(adata: AnnData, key: str) -> np.ndarray:
     return good
 
 
-def key_of_test(adata: AnnData, key: str | None = None, where: str = "adata") -> str:
-    """Return the key of a test over factors (``uns[key]`` of `tl.rank_factors_groups`); `None` takes the only one there."""
+def key_of_test(adata: AnnData, test: str | None = None, where: str = "adata", argument: str = "test") -> str:
+    """Return the key of a test over factors (written by `tl.rank_factors_groups`).
+
+    `None` takes the only one there, or of several the one under its default name, that of the scores with ``_test``.
+    """
     check_adata(adata)
     there = sorted(
         name for name, entry in adata.uns.items() if isinstance(entry, Mapping) and entry.get("kind") == TEST_KIND
     )
-    if key is not None:
-        if key not in there:
-            raise missing_key(key, f"tests over factors of {where}", there)
-        return key
+    if test is not None:
+        if test not in there:
+            raise missing_key(test, f"tests over factors of {where}", there)
+        return test
     if not there:
         msg = f"{where} holds no test over factors. Run otl.tl.rank_factors_groups(adata, phenotype) first."
         raise KeyError(msg)
-    if len(there) > 1:
-        msg = f"{where} holds {len(there)} tests over factors: {listed(there)}. Say which one: key={there[0]!r}."
+    default = [name for name in there if name == f"{adata.uns[name]['params']['key']}_test"]
+    if len(there) > 1 and len(default) != 1:
+        msg = f"{where} holds {len(there)} tests over factors: {listed(there)}. Say which one: {argument}={there[0]!r}."
         raise KeyError(msg)
-    return there[0]
+    return there[0] if len(there) == 1 else default[0]

@@ -109,6 +109,14 @@ def _fits(adata: AnnData) -> dict[str, Mapping[str, Any]]:
 def _which(adata: AnnData, fits: Mapping[str, Any]) -> str:
     if fits:
         return f"adata.uns holds {len(fits)} models: {listed(sorted(fits))}. Say which one: key={sorted(fits)[0]!r}."
+    projected = [
+        name for name, entry in adata.uns.items() if isinstance(entry, Mapping) and entry.get("kind") == "projection"
+    ]
+    if projected:
+        return (
+            f"This AnnData holds a projection ({listed(sorted(map(str, projected)))}) and no fitted model: pass the reference "
+            "that it was projected onto."
+        )
     return (
         f"This AnnData holds no fitted model. Keys there: {listed(sorted(map(str, adata.uns))) or 'none'}. Fit one "
         "(otl.tl.plier), or pass the AnnData it was fitted on: otl.tl.project(adata, reference) takes it second. "

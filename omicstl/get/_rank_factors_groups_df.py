@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, key: str | None = None) -> pd.DataFrame:
+def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, test: str | None = None) -> pd.DataFrame:
     """
     Table of a test over factors, the smallest p-value first.
 
@@ -22,8 +22,8 @@ def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, key: 
         An AnnData after `tl.rank_factors_groups`.
     contrast
         One contrast, such as ``"SLE - Healthy"``, or the name of the number that was tested. `None` takes all of them.
-    key
-        Name that the test was written under. `None` takes the only one there.
+    test
+        Name that the test was written under. `None` takes the only one there, or of several the one under its default name.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, key: 
     Raises
     ------
     KeyError
-        If there is no such test or contrast, or there are several tests and no `key`.
+        If there is no such test or contrast, or there are several tests and no `test`.
     TypeError
         If `adata` is no AnnData, or `contrast` no text.
 
@@ -51,12 +51,12 @@ def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, key: 
     >>> otl.get.rank_factors_groups_df(adata, "b - a").shape
     (5, 13)
     """
-    key = key_of_test(adata, key)
+    found = key_of_test(adata, test)
     check_text("contrast", contrast, optional=True)
-    table = adata.uns[key]["table"]
+    table = adata.uns[found]["table"]
     if contrast is not None:
         names = table["contrast"].astype(str)
         if contrast not in set(names):
-            raise missing_key(contrast, f"contrasts of {key!r}", list(dict.fromkeys(names)))
+            raise missing_key(contrast, f"contrasts of {found!r}", list(dict.fromkeys(names)))
         table = table[(names == contrast).to_numpy()]
     return table.sort_values("p", kind="stable").reset_index(drop=True)

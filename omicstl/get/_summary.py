@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from omicstl.models.base import Model
 
 
-def summary(adata: AnnData | Model | str | Path, key: str | None = None, *, max_fdr: float | None = None) -> pd.DataFrame:
+def summary(
+    adata: AnnData | Model | str | Path, key: str | None = None, *, max_fdr: float | None = None
+) -> pd.DataFrame:
     """Gene sets that the factors were tested for, with the evidence: PLIER's summary.
 
     Parameters

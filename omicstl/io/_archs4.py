@@ -86,8 +86,9 @@ def read_archs4(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no HDF5 file, is cut off, has another layout (what is missing is named) or parts of different lengths, if no
-        sample is left (with the count of each rule), or if counts are not whole numbers (told when they are read).
+        If it is no HDF5 file, is cut off, has another layout (what is missing is named) or parts of different lengths, or
+        points to other files (links, external and virtual data); if no sample is left (with the count of each rule), or if
+        counts are not whole numbers (told when they are read).
     TypeError
         If an option is of another type.
     ImportError

@@ -91,9 +91,9 @@ def layout(file: h5py.File, name: str) -> Layout:
     accession = samples + "geo_accession"
     genes = _genes(file)
     there = {
-        EXPRESSION: isinstance(file.get(EXPRESSION), h5py.Dataset),
+        EXPRESSION: _is_dataset(file, EXPRESSION),
         "meta/genes (symbol or ensembl_gene)": "symbol" in genes or "ensembl" in genes,
-        "meta/samples/geo_accession": isinstance(file.get(accession), h5py.Dataset),
+        "meta/samples/geo_accession": _is_dataset(file, accession),
     }
     missing = [what for what, found in there.items() if not found]
     if missing:
@@ -105,7 +105,7 @@ def layout(file: h5py.File, name: str) -> Layout:
         raise ValueError(msg)
     fields = {}
     for field, older in SAMPLE_FIELDS.items():
-        found = next((samples + n for n in (field, *older) if isinstance(file.get(samples + n), h5py.Dataset)), None)
+        found = next((samples + n for n in (field, *older) if _is_dataset(file, samples + n)), None)
         if found is not None:
             fields[field] = found
     shape, transposed = _orientation(file, name, accession, fields, genes, old=samples != "meta/samples/")
@@ -116,12 +116,26 @@ def layout(file: h5py.File, name: str) -> Layout:
     return Layout(shape, transposed, dtype, accession, fields, genes, _version(file))
 
 
+def _is_dataset(file: h5py.File, address: str) -> bool:
+    """Tell whether there is data at an address; `ValueError` if they are kept in other files of this machine."""
+    try:
+        found = file.get(address)
+    except (OSError, RuntimeError):  # a link that leads nowhere, or to itself
+        return False
+    if not isinstance(found, h5py.Dataset):
+        return False
+    if found.external or found.is_virtual or found.file.filename != file.filename:
+        msg = f"{address} of {file.filename!r} points to another file, which is not followed. Download the file of ARCHS4 again."
+        raise ValueError(msg)
+    return True
+
+
 def _genes(file: h5py.File) -> dict[str, str]:
-    if isinstance(file.get("meta/genes"), h5py.Dataset):
+    if _is_dataset(file, "meta/genes"):
         return {"symbol": "meta/genes"}
     found = {}
     for kind, names in _GENE_FIELDS.items():
-        there = [address for name in names if isinstance(file.get(address := f"meta/genes/{name}"), h5py.Dataset)]
+        there = [address for name in names if _is_dataset(file, address := f"meta/genes/{name}")]
         if there:
             found[kind] = there[0]
     return found
@@ -130,8 +144,7 @@ def _genes(file: h5py.File) -> dict[str, str]:
 def _orientation(
     file: h5py.File, name: str, accession: str, fields: dict[str, str], genes: dict[str, str], *, old: bool
 ) -> tuple[tuple[int, int], bool]:
-    n_samples = len(file[accession])
-    n_genes = len(file[next(iter(genes.values()))])
+    n_samples, n_genes = ((file[address].shape or (0,))[0] for address in (accession, next(iter(genes.values()))))
     lengths = {address: (file[address].shape, n_samples) for address in (accession, *fields.values())}
     lengths |= {address: (file[address].shape, n_genes) for address in genes.values()}
     wrong = [f"{address} {shape}" for address, (shape, length) in lengths.items() if shape != (length,)]
@@ -147,10 +160,9 @@ def _orientation(
 
 
 def _version(file: h5py.File) -> str:
-    found = file.get("meta/info/version")
-    if not isinstance(found, h5py.Dataset) or found.shape != ():
+    if not _is_dataset(file, "meta/info/version") or file["meta/info/version"].shape != ():
         return ""
-    value = found[()]
+    value = file["meta/info/version"][()]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
@@ -158,6 +170,9 @@ def read_field(file: h5py.File, address: str) -> np.ndarray:
     """Read a field as text (a plain array of str) or as it is stored, if it holds numbers."""
     data = file[address]
     if h5py.check_string_dtype(data.dtype) is None:
+        if data.dtype.kind not in "biuf":
+            msg = f"{address} of {file.filename!r} holds neither text nor numbers (dtype {data.dtype})."
+            raise ValueError(msg)
         return np.asarray(data[...])
     return np.array([str(value) for value in data.asstr(errors="replace")[...]], dtype=object)
 
@@ -212,7 +227,7 @@ class CountFile:
 
     def _counts(self, block: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         if not self._whole:
-            if not np.array_equal(block, np.rint(block)):  # NaN is no count either
+            if not (np.array_equal(block, np.rint(block)) and np.all(np.abs(block) < 2**63)):  # NaN is no count either
                 msg = (
                     f"{Path(self._path).name!r} holds numbers that are no whole counts (among samples {wanted.min()} to "
                     f"{wanted.max()} of the file); ARCHS4 gene counts are needed."

@@ -13,6 +13,7 @@ from ._bounded import Bounded
 
 MAX_TABLE = 4 * 2**30  # decompressed bytes of one table
 MAX_LINE = 64 * 2**20
+MAX_COLUMNS = 1_000_000
 #: Before pandas 3 the last digit of a number is exact only on demand; from then on always, and the option is deprecated.
 EXACT = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
 ENDINGS = {".tsv": "\t", ".csv": ",", ".tsv.gz": "\t", ".csv.gz": ","}
@@ -61,11 +62,17 @@ def _header(path: Path) -> list[str]:
     """Names of the columns; that of the row names, which R leaves out unless ``col.names = NA``, is empty."""
     with io.BufferedReader(Bounded(path, MAX_TABLE)) as stream:
         lines = [stream.readline(MAX_LINE).decode("utf-8-sig") for _ in range(2)]
+    if max(line.count(_separator(path)) for line in lines) > MAX_COLUMNS:
+        msg = f"{path.name!r} has more than {MAX_COLUMNS:,} columns, the most that are read"
+        raise ValueError(msg)
     header, first = (next(csv.reader([line], delimiter=_separator(path)), []) for line in lines)
     if not header or not first:
         msg = f"{path.name!r} is empty or has no line after the names of its columns"
         raise ValueError(msg)
-    return [*[""] * (len(header) == len(first) - 1), *header]
+    if len(first) - len(header) not in (0, 1):  # of a longer line pandas would drop the rest
+        msg = f"{path.name!r} has {len(header)} names of columns and {len(first)} fields in the line after"
+        raise ValueError(msg)
+    return [*[""] * (len(header) < len(first)), *header]
 
 
 def _read(path: Path, header: list[str], types: dict[int, type]) -> pd.DataFrame:
@@ -84,6 +91,6 @@ def _read(path: Path, header: list[str], types: dict[int, type]) -> pd.DataFrame
                 encoding="utf-8",
                 on_bad_lines="error",
             )
-        except (ValueError, pd.errors.ParserWarning) as error:
+        except ValueError as error:
             msg = f"{path.name!r} cannot be read as a table: {error}"
             raise ValueError(msg) from None

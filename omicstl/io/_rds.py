@@ -24,6 +24,7 @@ MAX_HELD = 2 * 2**30  # bytes of one value that is kept
 MAX_ITEMS = 1_000_000  # strings and nested values in a file
 MAX_DEPTH = 24
 MAX_TEXT = 2**20
+MAX_SYMBOLS = 16 * 2**20  # bytes of all symbols together, which are kept to the end; R allows 10,000 for one
 
 SYMBOL, PAIRS, CHAR, LOGICAL, INTEGER, REAL, STRINGS, LIST = 1, 2, 9, 10, 13, 14, 16, 19
 ALTREP, NIL, REFERENCE = 238, 254, 255
@@ -141,6 +142,7 @@ class _Walk:
     def __init__(self, path: Path) -> None:
         self.stream = io.BufferedReader(Bounded(path), PIECE)
         self.symbols: list[bytes] = []
+        self.symbol_bytes = 0
         self.left = MAX_ITEMS
 
     def __enter__(self) -> _Walk:
@@ -191,6 +193,7 @@ class _Walk:
         if kind == SYMBOL:
             symbol = bytearray(struct.pack(">i", SYMBOL))
             self.copy(symbol, depth + 1, CHAR)
+            self.symbol_bytes = _within(self.symbol_bytes + len(symbol), MAX_SYMBOLS)
             self.symbols.append(bytes(symbol))
             _write(out, symbol)
             return SYMBOL
@@ -256,11 +259,12 @@ class _Walk:
 
 def _write(out: bytearray | None, part: bytes | bytearray) -> None:
     if out is not None:
+        _within(len(out) + len(part), MAX_HELD)  # a reference of four bytes may stand for a long symbol
         out += part
 
 
 def _within(length: int, most: int) -> int:
     if not 0 <= length <= most:
-        msg = f"it declares a value of {length:,} elements, at most {most:,} are read"
+        msg = f"it declares a value of {length:,} elements or bytes, at most {most:,} are read"
         raise ValueError(msg)
     return length

@@ -234,10 +234,13 @@ def _tidy(obs: pd.DataFrame) -> pd.DataFrame:
     """Text columns with empty text for missing values, and names that files can hold."""
     names = [str(name).replace("/", "_") for name in obs.columns]
     for i, name in enumerate(names):
+        name = f"_{name}" if name in ("", ".", "..", "_index") else name
         while name in names[:i]:
             name += "_"
         names[i] = name
-    tidy = obs.set_axis(names, axis=1).fillna("").astype(str)
+    tidy = (
+        obs.set_axis(names, axis=1).fillna("").astype(str).apply(lambda text: text.str.replace("\0", "", regex=False))
+    )
     tidy = tidy.loc[:, [name for name in names if name == "experiment_accession" or (tidy[name] != "").any()]]
     for name in list(tidy.columns):
         if name == "refinebio_age":

@@ -174,6 +174,9 @@ def read_values(table: Table, wanted: set[str] | None) -> Values:
                 if text.count(b"\t") != len(header) - 1:
                     raise _ragged(table.expression, line + i, text.count(b"\t") + 1, len(header))
             part = _numbers(table.expression, b"".join(lines), places)
+            if part[0].isna().any():
+                msg = f"{str(table.expression)!r} holds a line without a gene. Unpack the download again."
+                raise ValueError(msg)
             genes += part[0].astype(str).tolist()
             parts.append(part.iloc[:, 1:].to_numpy(dtype=np.float32))
             line += len(lines)

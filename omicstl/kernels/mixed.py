@@ -20,15 +20,17 @@ BISECTIONS = 45
 
 
 class LinearFit(NamedTuple):
-    """A fit of k responses. `gradient` and `information` are those of the two variances (block, residual).
+    """A fit of k responses. `gradient` and `spread` are those of the two variances (block, residual).
 
-    `beta` (k, p); `covariance` (k, p, p) of beta; `gradient` (k, 2, p, p), its derivative; `spread` (k, 2, 2), the
-    covariance of the two variances; `correlation` (k,) within blocks, NaN without; `variance` (k,) of one row given
-    the design, and its degrees of freedom `variance_df` (k,).
+    `beta` (k, p); `covariance` (k, p, p) of beta if the variances were known, and `adjusted` (k, p, p) for their being
+    estimates; `gradient` (k, 2, p, p), the derivative of `covariance`; `spread` (k, 2, 2), the covariance of the two
+    variances; `correlation` (k,) within blocks, NaN without; `variance` (k,) of one row given the design, and its
+    degrees of freedom `variance_df` (k,).
     """
 
     beta: np.ndarray
     covariance: np.ndarray
+    adjusted: np.ndarray
     gradient: np.ndarray
     spread: np.ndarray
     correlation: np.ndarray
@@ -46,9 +48,9 @@ def least_squares(x: np.ndarray, y: np.ndarray, df: int) -> LinearFit:
     gradient[:, 1] = inverse
     spread = np.zeros((k, 2, 2))
     spread[:, 1, 1] = 2 * variance**2 / df
-    return LinearFit(
-        beta.T, variance[:, None, None] * inverse, gradient, spread, np.full(k, np.nan), variance, np.full(k, float(df))
-    )
+    covariance = variance[:, None, None] * inverse
+    unknown, degrees = np.full(k, np.nan), np.full(k, float(df))
+    return LinearFit(beta.T, covariance, covariance, gradient, spread, unknown, variance, degrees)
 
 
 class _Sums(NamedTuple):
@@ -145,6 +147,7 @@ def random_intercept(x: np.ndarray, y: np.ndarray, block: np.ndarray) -> LinearF
     """REML fit of y (n, k) on x (n, p) with a random intercept for each block (codes 0..b-1, each in use).
 
     The correlation within blocks is estimated for every response by itself, and is 0 where it would be negative.
+    `adjusted` is Kenward and Roger's (1997); their second derivatives are zero, for V is linear in the variances.
     x must have full rank and leave degrees of freedom both between and within blocks.
     """
     orthonormal, r = np.linalg.qr(x)
@@ -162,12 +165,18 @@ def random_intercept(x: np.ndarray, y: np.ndarray, block: np.ndarray) -> LinearF
     def trace(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.einsum("kpq,kqp->k", a, b)
 
+    # X' V^-1 A V^-1 B V^-1 X, where each of A and B is ZZ' (block) or I (rest)
+    q_block, q_both, q_rest = _sandwich(s, m * d**3), _sandwich(s, d**3), _less(s, (1 - d**3) / m)
     # twice the expected information of the two variances, times the residual variance squared
-    rest = s.n - m.size + np.sum(d**2, axis=1) - 2 * trace(inverse, _less(s, (1 - d**3) / m)) + trace(c_rest, c_rest)
-    both = d**2 @ m - 2 * trace(inverse, _sandwich(s, d**3)) + trace(c_block, c_rest)
-    own = d**2 @ m**2 - 2 * trace(inverse, _sandwich(s, m * d**3)) + trace(c_block, c_block)
+    rest = s.n - m.size + np.sum(d**2, axis=1) - 2 * trace(inverse, q_rest) + trace(c_rest, c_rest)
+    both = d**2 @ m - 2 * trace(inverse, q_both) + trace(c_block, c_rest)
+    own = d**2 @ m**2 - 2 * trace(inverse, q_block) + trace(c_block, c_block)
     information = np.stack([np.stack([own, both], -1), np.stack([both, rest], -1)], -2)
-    spread = 2 * residual[:, None, None] ** 2 * np.linalg.inv(information)
+    unit = 2 * np.linalg.inv(information)
+    spread = residual[:, None, None] ** 2 * unit
+    w_block, w_both, w_rest = (unit[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    excess = w_block * (q_block - m_block @ c_block) + w_rest * (q_rest - m_rest @ c_rest)
+    excess = excess + w_both * (2 * q_both - m_block @ c_rest - m_rest @ c_block)
     back = np.linalg.inv(r)
 
     def outer(a: np.ndarray) -> np.ndarray:
@@ -177,6 +186,7 @@ def random_intercept(x: np.ndarray, y: np.ndarray, block: np.ndarray) -> LinearF
     return LinearFit(
         beta=(first.T + at.beta) @ back.T,
         covariance=outer(residual[:, None, None] * inverse),
+        adjusted=outer(residual[:, None, None] * (inverse + 2 * inverse @ excess @ inverse)),
         gradient=np.stack([outer(c_block @ inverse), outer(c_rest @ inverse)], axis=1),
         spread=spread,
         correlation=correlation,
@@ -205,3 +215,28 @@ def joint_df(fit: LinearFit, contrasts: np.ndarray) -> np.ndarray:
         together = np.where(enough, 2 * expected / (expected - q), 2.0)
     same = np.ptp(df, axis=1) < 1e-8 * df.max(axis=1)
     return np.where(same, df.mean(axis=1), together)
+
+
+def joint_test(fit: LinearFit, contrasts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariance (k, q, q) and degrees of freedom (k,) of the F test of contrasts (q, p) together (Kenward and Roger 1997).
+
+    The covariance is the adjusted one over their scale of F. Where their moments do not exist, because the degrees of
+    freedom are about 2 or fewer, those of `joint_df` are taken. One contrast has Satterthwaite's.
+    """
+    q = len(contrasts)
+    covariance = contrasts @ fit.adjusted @ contrasts.T
+    weight = np.linalg.inv(contrasts @ fit.covariance @ contrasts.T)[:, None] @ (contrasts @ fit.gradient @ contrasts.T)
+    traces = np.trace(weight, axis1=2, axis2=3)
+    a1 = np.einsum("ki,kij,kj->k", traces, fit.spread, traces)
+    a2 = np.einsum("kipq,kij,kjqp->k", weight, fit.spread, weight)
+    b = (a1 + 6 * a2) / (2 * q)
+    g = ((q + 1) * a1 - (q + 4) * a2) / ((q + 2) * a2)
+    c1, c2, c3 = (part / (3 * q + 2 * (1 - g)) for part in (g, q - g, q + 2 - g))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = 1 / (1 - a2 / q)
+        ratio = (1 + c1 * b) / ((1 - c2 * b) ** 2 * (1 - c3 * b)) / (q * mean**2)
+        df = 4 + (q + 2) / (q * ratio - 1)
+        scale = df / (mean * (df - 2))
+    exist = (a2 < q) & (c2 * b < 1) & (c3 * b < 1) & (q * ratio > 1) & (q > 1)
+    scale, df = np.where(exist, scale, 1.0), np.where(exist, df, joint_df(fit, contrasts))
+    return covariance / scale[:, None, None], df

@@ -100,3 +100,25 @@ def noncentrality_interval(t: np.ndarray, df: np.ndarray, confidence: float) -> 
     low = np.where(huge, t * np.where(t > 0, near, far), low)
     high = np.where(huge, t * np.where(t > 0, far, near), high)
     return low, high
+
+
+def ratio_interval(
+    ratio: np.ndarray, low: np.ndarray, high: np.ndarray, df: np.ndarray, sd_df: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval for an effect over an SD that is known less well (`sd_df`) than the standard error of the effect (`df`).
+
+    `low` and `high` are the interval that takes SD over standard error as known. A bound on the side of `ratio` moves away
+    from it: squares of logarithms add, that of the SD's error less that of the standard error. No bound changes its sign.
+    """
+    tail = (1 - confidence) / 2
+
+    def away(bound: np.ndarray, q: float) -> np.ndarray:
+        error, known = (0.5 * np.log(distributions.chi2.ppf(q, v) / v) for v in (sd_df, df))
+        more = np.where(sd_df < df, np.maximum(error**2 - known**2, 0), 0.0)
+        beside = bound * ratio > 0
+        distance = np.sqrt(np.log(np.divide(bound, ratio, out=np.ones_like(ratio), where=beside)) ** 2 + more)
+        return np.where(beside, ratio * np.exp(np.where(q < 0.5, -distance, distance)), bound)
+
+    inner, outer = np.where(ratio < 0, high, low), np.where(ratio < 0, low, high)
+    inner, outer = away(inner, tail), away(outer, 1 - tail)
+    return np.where(ratio < 0, outer, inner), np.where(ratio < 0, inner, outer)

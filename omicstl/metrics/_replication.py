@@ -33,8 +33,8 @@ def replication(
     a: AnnData,
     b: AnnData,
     *,
-    key: str | None = None,
-    other_key: str | None = None,
+    test: str | None = None,
+    other_test: str | None = None,
     contrast: str | None = None,
     other_contrast: str | None = None,
     fdr: float = 0.05,
@@ -57,10 +57,10 @@ def replication(
         The cohort with the findings: an AnnData with a test over factors.
     b
         The cohort to confirm them, with a test over factors. Other patients, the same reference.
-    key
-        Key of the test in `a`. `None`: the only one there.
-    other_key
-        Key of the test in `b`. `None`: the only one there.
+    test
+        Name that the test of `a` was written under. `None`: the only one there, or of several the one under its default name.
+    other_test
+        The same of `b`.
     contrast
         Contrast in `a`, such as ``"SLE - Healthy"``. `None`: the only one there.
     other_contrast
@@ -137,8 +137,8 @@ def replication(
     (True, 'yes - no')
     """
     check_number("fdr", fdr, low=0, high=1)
-    first = side(a, key, contrast, None, "a")
-    second = side(b, other_key, other_contrast, first.contrast, "b")
+    first = side(a, test, contrast, None, "a")
+    second = side(b, other_test, other_contrast, first.contrast, "b")
     check_comparable(a, b, first, second)
     names = [name for name in first.table.index if name in second.table.index]
     if not names:

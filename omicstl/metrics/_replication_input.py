@@ -39,9 +39,9 @@ class Side(NamedTuple):
     contrast: str
 
 
-def side(adata: AnnData, key: str | None, contrast: str | None, wanted: str | None, where: str) -> Side:
+def side(adata: AnnData, test: str | None, contrast: str | None, wanted: str | None, where: str) -> Side:
     """Read one contrast: the one asked for, or the one of the `wanted` name, or the only one there."""
-    key = key_of_test(adata, key, where)
+    key = key_of_test(adata, test, where, "test" if where == "a" else "other_test")
     entry = adata.uns[key]
     table = entry["table"]
     lacking = [name for name in _COLUMNS if name not in table.columns]
@@ -92,6 +92,16 @@ def check_comparable(a: AnnData, b: AnnData, first: Side, second: Side) -> None:
         raise ValueError(msg)
     if a is b or a.obs_names.equals(b.obs_names):
         warn("`a` and `b` have the same observations: this is no replication in other patients.", DesignWarning)
+    else:
+        both = [
+            name for name in a.obs_names.intersection(b.obs_names) if not str(name).isdigit()
+        ]  # "0", "1" are no names
+        if both:
+            warn(
+                f"`a` and `b` share {len(both)} names of observations: {listed(both)}. If they are the same samples, leave them "
+                "out of one cohort.",
+                DesignWarning,
+            )
     adjusted = [sorted(map(str, side.entry["params"].get("factor_covariates", ()))) for side in (first, second)]
     if adjusted[0] != adjusted[1]:
         warn(

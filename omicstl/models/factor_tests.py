@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from omicstl.kernels import mixed, moderated
+from omicstl.kernels.enrichment import benjamini_hochberg
 from omicstl.kernels.mixed import LinearFit
 from omicstl.kernels.moderated import Prior
 
@@ -75,13 +76,14 @@ def fit(scores: np.ndarray, config: FactorTests) -> Tested:
     linear, spread = _linear_models(y, config)
     variance, variance_df = spread.variance, spread.variance_df
     prior = moderated.fit_prior(variance, variance_df)
-    sd = np.sqrt(moderated.posterior(variance, variance_df, prior)[0])
-    x, y = (_centred(config.x, config), _centred(y, config)) if config.within else (config.x, y)
+    posterior, sd_df = moderated.posterior(variance, variance_df, prior)
+    sd = np.sqrt(posterior)
+    x, y = (centred(v, config.block) if config.within else v for v in (config.x, y))
     residual = y - x @ linear.beta.T
     size = np.sqrt(np.sum(residual**2, axis=0))
     correlation = (residual / size).T @ (residual / size)
     return Tested(
-        _contrasts(linear, config, sd),
+        _contrasts(linear, config, sd, sd_df),
         _overall(linear, config),
         sd,
         spread.correlation,
@@ -99,33 +101,35 @@ def _linear_models(y: np.ndarray, config: FactorTests) -> tuple[LinearFit, Linea
         linear = mixed.random_intercept(config.x, y, config.block)
         return linear, linear
     df = len(y) - (config.block.max() + 1) - config.x.shape[1]
-    linear = mixed.least_squares(_centred(config.x, config), _centred(y, config), df)
+    linear = mixed.least_squares(centred(config.x, config.block), centred(y, config.block), df)
     return linear, mixed.random_intercept(config.full, y, config.block)
 
 
-def _centred(values: np.ndarray, config: FactorTests) -> np.ndarray:
-    """Values (n, j) less their mean in each block."""
-    size = np.bincount(config.block)[:, None]
-    total = np.zeros((len(size), values.shape[1]))
-    np.add.at(total, config.block, values)
-    return values - (total / size)[config.block]
+def centred(columns: np.ndarray, block: np.ndarray | None) -> np.ndarray:
+    """Columns (n, j) less their mean, of each block if there are blocks; what is left by rounding is zero."""
+    codes = np.zeros(len(columns), dtype=np.int64) if block is None else block
+    total = np.stack([np.bincount(codes, weights=c) for c in columns.T], axis=1)
+    rest = columns - (total / np.bincount(codes)[:, None])[codes]
+    return np.where(np.abs(rest) <= 1e-12 * np.abs(columns).max(axis=0), 0.0, rest)
 
 
-def _contrasts(linear: LinearFit, config: FactorTests, sd: np.ndarray) -> Contrasts:
+def _contrasts(linear: LinearFit, config: FactorTests, sd: np.ndarray, sd_df: np.ndarray) -> Contrasts:
     from scipy import stats
 
     columns: list[tuple[np.ndarray, ...]] = []
     priors = []
     for c in config.contrasts:
         effect = linear.beta @ c
-        variance = np.einsum("p,kpq,q->k", c, linear.covariance, c)
+        variance = np.einsum("p,kpq,q->k", c, linear.adjusted, c)
         test = moderated.t_test(effect, variance, mixed.contrast_df(linear, c))
         se = np.sqrt(variance) * test.inflation
         half = stats.t.ppf((1 + config.confidence) / 2, test.df) * se
         low, high = moderated.noncentrality_interval(test.statistic, test.df, config.confidence)
-        in_sd = (effect / sd, low * se / sd, high * se / sd)
-        fdr = stats.false_discovery_control(test.p)
-        columns.append((effect, se, effect - half, effect + half, *in_sd, test.statistic, test.df, test.p, fdr))
+        low, high = low * se / sd, high * se / sd
+        if config.block is not None:
+            low, high = moderated.ratio_interval(effect / sd, low, high, test.df, sd_df, config.confidence)
+        tested = (effect / sd, low, high, test.statistic, test.df, test.p, benjamini_hochberg(test.p))
+        columns.append((effect, se, effect - half, effect + half, *tested))
         priors.append(test.prior)
     stacked = [np.stack(column, axis=1) for column in zip(*columns, strict=True)]
     shared = [np.array([prior.df for prior in priors]), np.array([prior.variance for prior in priors])]
@@ -133,9 +137,7 @@ def _contrasts(linear: LinearFit, config: FactorTests, sd: np.ndarray) -> Contra
 
 
 def _overall(linear: LinearFit, config: FactorTests) -> Overall:
-    from scipy import stats
-
     rows = config.overall
-    estimate, covariance = linear.beta @ rows.T, rows @ linear.covariance @ rows.T
-    test = moderated.f_test(estimate, covariance, mixed.joint_df(linear, rows))
-    return Overall(test.statistic, len(rows), test.df, test.p, stats.false_discovery_control(test.p))
+    covariance, df = mixed.joint_test(linear, rows)
+    test = moderated.f_test(linear.beta @ rows.T, covariance, df)
+    return Overall(test.statistic, len(rows), test.df, test.p, benjamini_hochberg(test.p))

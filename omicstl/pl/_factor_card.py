@@ -17,7 +17,7 @@ from ._loadings import gene_bars, member_patches
 from ._read import find_test
 from ._replication import cohort_names
 from ._style import INK, check_axes, mix
-from ._text import LEAST_FONT, fitted, room, spoken, text_width
+from ._text import HINTED, LEAST_FONT, fitted, room, spoken, text_width
 from ._values import Values, draw_values, sentences, ticks_of
 
 if TYPE_CHECKING:
@@ -171,9 +171,10 @@ def _compose(
     write(0, top, title, 1.55 * size)
     top -= 1.55 * line * (1 + title.count("\n")) + 0.2 * line
     rows, sentence = set_rows(entry, factor)
-    column = min(max((text_width(spoken(row[0]), size) for row in rows), default=0) + 14, width - 15 * size)
+    widest = max((text_width(spoken(row[0]), size) for row in rows), default=0)
+    column = min(HINTED * widest + 12, width - 15 * size)
     for name, auc, fdr in rows:
-        write(0, top, fitted(name, column - 10, size), size)
+        write(0, top, fitted(name, (column - 10) / HINTED, size), size)
         write(column, top, auc, size)
         write(column + 6.2 * size, top, fdr, size)
         top -= line
@@ -225,12 +226,12 @@ def _panels(
     gap = 4.2 * size
     start = left if genes is None else left + bar + 2.2 * size
     each_panel = (left + whole - start) / len(panels) - gap
-    ticks = [ticks_of(values, each_panel, small) for _, values in panels]
+    said = [sentences(values, factor, each_panel, small) for _, values in panels]
+    head = line * (1.25 + max(map(len, said)))
+    ticks = [ticks_of(values, each_panel, small, 0.5 * (tall - head)) for _, values in panels]
     foot = max(2.9 * line, *(one.height + 0.4 * line for one in ticks))
     if genes is not None:
         _gene_panel(page, genes, (left, low, bar, tall), 2.9 * line, size)
-    said = [sentences(values, factor, each_panel, small) for _, values in panels]
-    head = line * (1.25 + max(map(len, said)))
     colours: dict[str, Any] = {}
     for i, (name, values) in enumerate(panels):
         x = start + gap + i * (each_panel + gap)

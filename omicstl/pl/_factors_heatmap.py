@@ -57,7 +57,7 @@ def factors_heatmap(
     -------
     The Axes: a row for each factor, a column for each observation, in colours the standard deviations from the mean of these
     observations (scores as they are, of fewer than three). Observations are sorted by group, and within it along the first
-    principal direction of what is drawn. If no factor differs the title says so, and those with the smallest p-values are drawn in grey.
+    principal direction of what is drawn; if a number was tested, by the number, and those without a value are left out. If no factor differs the title says so, and those with the smallest p-values are drawn in grey.
 
     Raises
     ------
@@ -107,14 +107,15 @@ def factors_heatmap(
     chosen = chosen if own else chosen[: rows_that_fit(ax, len(chosen), AROUND)]
 
     scores = np.asarray(adata.obsm[key], dtype=np.float64)[:, [there.index(name) for name in chosen]]
+    if number:
+        scores, phenotype = _with_value(adata, str(column), scores)
     values, limit, unit = _standardised(scores)
     if rows is None:
         order = _similar(values)
         values, chosen = values[:, order], [chosen[i] for i in order]
     along = _direction(values)
     if number:
-        phenotype = adata.obs[column].to_numpy(dtype=float)
-        columns = np.lexsort((along, phenotype))  # NaN last
+        columns = np.lexsort((along, phenotype))
         strip: Any = phenotype[columns]
     elif column is not None:
         first = entry["params"]["reference_group"] if entry is not None and groupby is None else None
@@ -133,8 +134,20 @@ def factors_heatmap(
     ax.spines[:].set_visible(False)
     bar, left = colour_bar(ax, drawn, unit, (-limit, 0, limit), drop=8, beside=beside)
     _strip(ax, strip, column, beside, (bar + 14, left))
-    set_title(ax, f"{about} in {plural(adata.n_obs, 'observation')}" if not grey else about, beside=beside)
+    set_title(ax, f"{about} in {plural(scores.shape[0], 'observation')}" if not grey else about, beside=beside)
     return ax
+
+
+def _with_value(adata: AnnData, column: str, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and numbers of the observations that have a number."""
+    if column not in adata.obs:
+        raise missing_key(column, "adata.obs", adata.obs.columns)
+    values = adata.obs[column].to_numpy(dtype=float)
+    known = np.isfinite(values)
+    if not known.any():
+        msg = f"obs[{column!r}] is missing for all {adata.n_obs} observations, so there is nothing to draw. Pass groupby=... another column."
+        raise ValueError(msg)
+    return scores[known], values[known]
 
 
 def _named(rows: Sequence[str], there: list[str]) -> list[str]:
@@ -248,21 +261,18 @@ def _strip_height(ax: Axes) -> float:
 
 
 def _number_strip(ax: Axes, values: np.ndarray, name: str, edges: tuple[float, float], size: float) -> None:
-    """Colour of each observation's number, from left to right; grey where it is not known."""
-    known = np.isfinite(values)
-    low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 1.0)
-    colours = one_sided().with_extremes(bad=GREY)
+    """Colour of each observation's number, from left to right."""
+    low, high = float(values.min()), float(values.max())
     frame = ax.get_xlim(), ax.get_ylim()
     extent = (-0.5, values.size - 0.5, edges[1], edges[0])
-    ax.imshow(values[None], cmap=colours, vmin=low, vmax=high, aspect="auto", extent=extent, interpolation="nearest")
-    ax.set(xlim=frame[0], ylim=frame[1])
-    n = int(known.sum())
-    ticks: list[tuple[float, str, Any]] = (
-        [(-0.5, f"{spoken(name)} {low:g}", "left"), (n - 0.5, f"{high:g}", "right")] if n else []
+    ax.imshow(
+        values[None], cmap=one_sided(), vmin=low, vmax=high, aspect="auto", extent=extent, interpolation="nearest"
     )
-    per_point = values.size / max(cell(ax)[0] - 200, 60)
-    if text_width(UNKNOWN, size) * per_point < values.size - n:
-        ticks.append(((n + values.size) / 2 - 0.5, UNKNOWN, "center"))
+    ax.set(xlim=frame[0], ylim=frame[1])
+    ticks: tuple[tuple[float, str, Any], ...] = (
+        (-0.5, f"{spoken(name)} {low:g}", "left"),
+        (values.size - 0.5, f"{high:g}", "right"),
+    )
     ax.xaxis.tick_top()
     ax.set_xticks([tick[0] for tick in ticks], [tick[1] for tick in ticks], fontsize=size)
     for label, (_, _, side) in zip(ax.get_xticklabels(), ticks, strict=True):

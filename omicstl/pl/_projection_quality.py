@@ -11,7 +11,19 @@ from omicstl._core.checks import check_choice, missing_key
 from omicstl._data.adata import check_adata
 
 from ._style import ACCENT, DEEP, INK, axes, clean, only
-from ._text import NARROW, cell, label_room, labels, plural, row_font, rows_that_fit, set_title, set_xlabel, text_width
+from ._text import (
+    NARROW,
+    cell,
+    label_room,
+    labels,
+    plural,
+    row_font,
+    rows_that_fit,
+    set_title,
+    set_xlabel,
+    signed,
+    text_width,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,13 +51,13 @@ def projection_quality(adata: AnnData, key: str | None = None, *, of: str = "sam
         ``"samples"``: how well each sample's genes are predicted from its other genes (R²), the same with the model's
         genes permuted, and what samples of the reference itself reach. ``"factors"``: expected correlation of each factor's score on
         the measured genes with its score on all genes, the 20 lowest (small Axes: as many
-        as have room); below 0.8 do not interpret.
+        as have room); below 0.8, and if the projection is refused, do not interpret.
     ax
         Axes to draw into. `None` makes a figure.
 
     Returns
     -------
-    The Axes. The title says the verdict.
+    The Axes. The title says the verdict, and what it rests on.
 
     Raises
     ------
@@ -79,7 +91,7 @@ def projection_quality(adata: AnnData, key: str | None = None, *, of: str = "sam
     if key not in found:
         raise missing_key(key, "the projections in adata.uns", found)
     quality = found[key]["quality"]
-    return _factors(quality["factors"], ax) if of == "factors" else _samples(adata, key, quality, ax)
+    return _factors(quality, ax) if of == "factors" else _samples(adata, key, quality, ax)
 
 
 def _samples(adata: AnnData, key: str, quality: Mapping[str, Any], ax: Axes | None) -> Axes:
@@ -111,9 +123,7 @@ def _samples(adata: AnnData, key: str, quality: Mapping[str, Any], ax: Axes | No
     ax.set_ylabel("% of samples", fontsize="small" if narrow else None)
     if narrow:
         ax.tick_params(axis="y", labelsize="small")
-    above = 100 * float(np.mean(r2 > null))
-    verdict = str(quality.get("verdict", "not assessed")).capitalize()
-    set_title(ax, f"{verdict}: {above:.0f} % of {plural(r2.size, 'sample')} above chance", beside=30, shift=False)
+    set_title(ax, _verdict(quality, r2, null, expected), beside=30, shift=False)
     ax.legend(
         frameon=False, loc="upper right", fontsize="small" if narrow else None, handlelength=1.4 if narrow else None
     )
@@ -121,13 +131,29 @@ def _samples(adata: AnnData, key: str, quality: Mapping[str, Any], ax: Axes | No
     return ax
 
 
-def _factors(table: Any, ax: Axes | None) -> Axes:
+def _verdict(quality: Mapping[str, Any], r2: np.ndarray, null: np.ndarray, expected: float) -> str:
+    """Words for the title: what the verdict rests on."""
+    verdict = str(quality.get("verdict", "not assessed"))
+    above = f"{100 * float(np.mean(r2 > null)):.0f} % of {plural(r2.size, 'sample')} above chance"
+    if verdict == "weak":
+        reached = float(quality.get("r2", np.median(r2)))
+        own = (
+            f"less than half of the reference's own {expected:.2f}"
+            if np.isfinite(expected)
+            else "the reference's own is not known"
+        )
+        return f"Weak: R² {signed(reached)}, {own}\n({above})"
+    return f"{verdict.capitalize()}: {'only ' if verdict == 'refused' else ''}{above}"
+
+
+def _factors(quality: Mapping[str, Any], ax: Axes | None) -> Axes:
+    table, verdict = quality["factors"], str(quality.get("verdict", "not assessed"))
     worst = table.sort_values("expected_r", kind="stable").head(WORST)
     own = ax is None
     ax = axes(ax, 5.4, 1.2 + 0.2 * len(worst))
     worst = worst if own else worst.head(rows_that_fit(ax, len(worst), AROUND))
     worst = worst.iloc[::-1]
-    good = worst["interpretable"].to_numpy(dtype=bool)
+    good = worst["interpretable"].to_numpy(dtype=bool) & (verdict != "refused")
     ax.barh(range(len(worst)), worst["expected_r"], color=[DEEP if ok else ACCENT for ok in good], height=0.75)
     size = row_font(ax, len(worst), AROUND)
     texts = labels([str(name) for name in worst["factor"]], label_room(ax, 190, own=own), size)
@@ -137,13 +163,13 @@ def _factors(table: Any, ax: Axes | None) -> Axes:
     ax.set_xlim(0, 1)
     ax.axvline(INTERPRETABLE, color=INK, linestyle=(0, (4, 2)), linewidth=1.3)
     set_xlabel(ax, "expected correlation with the score on all genes", beside=beside)
-    poor = int((~table["interpretable"].to_numpy(dtype=bool)).sum())
+    poor = int((table["expected_r"] < INTERPRETABLE).sum())
     rest = f"\n(the lowest {len(worst)} shown)" if len(table) > len(worst) else ""
-    said = (
-        f"Do not interpret {poor} of {plural(len(table), 'factor')}"
-        if poor
-        else f"All {len(table)} factors are determined"
-    )
+    n = len(table)
+    determined = f"The genes at hand determine {f'{n - poor} of' if poor else 'all'} {plural(n, 'factor')}"
+    said = f"Do not interpret {poor} of {plural(n, 'factor')}" if poor else determined
+    if verdict in ("weak", "refused"):
+        said = f"{determined}; but the transfer is {verdict}"
     set_title(ax, said + rest, beside=beside)
     clean(ax, left=False)
     return ax

@@ -34,7 +34,7 @@ AROUND = 100  # points for the title, and for what stands below
 
 
 def rank_factors_groups(
-    adata: AnnData, contrast: str | None = None, *, key: str | None = None, n_factors: int = 20, ax: Axes | None = None
+    adata: AnnData, contrast: str | None = None, *, test: str | None = None, n_factors: int = 20, ax: Axes | None = None
 ) -> Axes:
     """
     Draw which factors differ between groups, and by how much: effects with their intervals.
@@ -45,8 +45,8 @@ def rank_factors_groups(
         An AnnData with a test of `omicstl.tl.rank_factors_groups`.
     contrast
         Contrast to draw, e.g. ``"SLE - Healthy"``. `None` draws all, side by side, if there are at most four.
-    key
-        Name that the test was written under. `None` takes the only one there.
+    test
+        Name that the test was written under. `None` takes the only one there, or of several the one under its default name.
     n_factors
         Largest number of factors, the smallest p-values first; small Axes get as many as have room.
     ax
@@ -60,7 +60,7 @@ def rank_factors_groups(
     Raises
     ------
     KeyError
-        If there is no test, or several and no `key`, or it has no such contrast.
+        If there is no test, or several and no `test`, or it has no such contrast.
     ValueError
         If more than four contrasts would be drawn, or `n_factors` is no positive integer.
     TypeError
@@ -68,7 +68,7 @@ def rank_factors_groups(
 
     Notes
     -----
-    Reads ``uns[key]["table"]``: ``effect_sd`` with ``effect_sd_low`` and ``effect_sd_high``, moderated t-tests :cite:p:`Smyth2004` with
+    Reads ``uns[test]["table"]``: ``effect_sd`` with ``effect_sd_low`` and ``effect_sd_high``, moderated t-tests :cite:p:`Smyth2004` with
     Benjamini and Hochberg's FDR within the contrast. Intervals are not corrected for the number of factors. Cost: none to speak of.
 
     Examples
@@ -80,11 +80,11 @@ def rank_factors_groups(
     >>> ax = otl.pl.rank_factors_groups(target)
     """
     check_number("n_factors", n_factors, low=1, integer=True)
-    key = key_of_test(adata, key)
-    entry = adata.uns[key]
+    test = key_of_test(adata, test)
+    entry = adata.uns[test]
     contrasts = chosen(entry["table"], contrast)
     if len(contrasts) > MOST_CONTRASTS:
-        msg = f"The test {key!r} has {len(contrasts)} contrasts, too many for one figure. Name one: contrast={contrasts[0]!r}."
+        msg = f"The test {test!r} has {len(contrasts)} contrasts, too many for one figure. Name one: contrast={contrasts[0]!r}."
         raise ValueError(msg)
     table = entry["table"].assign(
         factor=entry["table"]["factor"].astype(str), contrast=entry["table"]["contrast"].astype(str)

@@ -69,7 +69,7 @@ def groups_of(adata: AnnData, column: str, *, name: str = "groupby", first: str 
 def find_test(adata: AnnData, key: str, test: str | None, *, where: str = "adata", name: str = "test") -> str | None:
     """Return the key of the test of the scores `key`: the one asked for, the only one, of several that of the default name."""
     if test is not None:
-        found = key_of_test(adata, test, where)
+        found = key_of_test(adata, test, where, name)
         of = str(adata.uns[found]["params"]["key"])
         if of != key:
             msg = f"The test {found!r} of {where} is of the scores {of!r}, not of {key!r}. Pass the two that belong together."

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LEAST_FONT = 6.0  # points; smaller print is not read
+HINTED = 1.08  # drawn at a low resolution, letters are up to that much wider than their outlines
 NARROW = 250.0  # points; in less, titles and labels are smaller
+LINE = 1.22  # height of a line of a title, in sizes of its font
 
 
 def points(size: str | float) -> float:
@@ -134,7 +136,7 @@ def set_title(ax: Axes, text: str, *, beside: float = 0, shift: bool = True) -> 
     Put a title at the left.
 
     It begins with the Axes, or where a line is too short for that, `beside` points further left, above the labels there; and it is broken
-    where the Axes end.
+    where the Axes end. Where nothing makes room for it, it is as small as the room above the Axes asks for.
     """
     from matplotlib import rcParams
     from matplotlib.transforms import ScaledTranslation
@@ -145,7 +147,7 @@ def set_title(ax: Axes, text: str, *, beside: float = 0, shift: bool = True) -> 
     inside = whole - beside
     shifted = shift and beside > 0 and text_width(text, size) > inside
     width = max(whole if shifted else inside, 80)
-    lines = "\n".join(fitted(part, width, size, 4) for part in text.split("\n"))
+    lines, size = _in_height(text, width, size, np.inf if _laid_out(ax) else _above(ax))
     title = ax.set_title(lines, loc="left", fontsize=size)
     place = ax.transAxes + ax.titleOffsetTrans  # type: ignore[attr-defined]
     if (
@@ -153,6 +155,34 @@ def set_title(ax: Axes, text: str, *, beside: float = 0, shift: bool = True) -> 
     ):  # not quite so far: at another resolution hinted labels are a few percent narrower than they were measured
         place += ScaledTranslation(-max(0.94 * beside - 4, 0) / 72, 0, ax.get_figure(root=True).dpi_scale_trans)  # type: ignore[union-attr]
     title.set_transform(place)
+
+
+def _in_height(text: str, width: float, size: float, height: float) -> tuple[str, float]:
+    """Lines of a title, smaller where the height in points is not enough, and cut where that does not help."""
+    while True:
+        lines = "\n".join(fitted(part, width, size, 4) for part in text.split("\n"))
+        if LINE * size * (lines.count("\n") + 1) <= height:
+            return lines, size
+        if size <= LEAST_FONT:
+            return fitted(text, width, size, max(int(height // (LINE * size)), 1)), size
+        size = max(size - 0.5, LEAST_FONT)
+
+
+def _above(ax: Axes) -> float:
+    """Points for a title between the top of Axes and what is above them: other Axes, or the edge of the figure."""
+    from matplotlib import rcParams
+
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return np.inf
+    box = ax.get_window_extent()
+    others = [one.get_window_extent() for one in figure.axes if one is not ax]
+    edges = [one.y0 for one in others if one.y0 >= box.y1 and one.x0 < box.x1 and one.x1 > box.x0]
+    free = float(72 * (min([figure.bbox.y1, *edges]) - box.y1) / figure.dpi) - rcParams["axes.titlepad"]
+    if ax.xaxis.get_ticks_position() != "top":
+        return free
+    names = [label for label in ax.get_xticklabels() if label.get_text()]
+    return free - max((LINE * float(label.get_fontsize()) + 3 for label in names), default=0)
 
 
 def set_xlabel(ax: Axes, text: str, *, beside: float = 0) -> int:

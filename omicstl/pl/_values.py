@@ -10,7 +10,7 @@ import pandas as pd
 
 from ._read import Groups
 from ._style import DEEP, INK, clean, group_colours, mix
-from ._text import contrast_text, fitted, p_text, room, signed, spoken, text_width
+from ._text import HINTED, LEAST_FONT, contrast_text, fitted, labels, p_text, room, signed, spoken, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,33 +55,55 @@ def sentences(values: Values, factor: str, width: float, size: float) -> list[st
 
 
 class Ticks(NamedTuple):
-    """Labels below a panel, and the height in points that they take."""
+    """Labels below a panel, their font and the height that they take in points."""
 
     texts: list[str]
+    size: float
     upright: bool
     height: float
 
 
-def ticks_of(values: Values, width: float, size: float) -> Ticks:
-    """Names of the groups with their numbers of observations, upright where they have no room side by side."""
+def ticks_of(values: Values, width: float, size: float, tall: float) -> Ticks:
+    """Names of the groups with their numbers of observations: broken, smaller, or upright (at most `tall`) where they have no room."""
     if values.number is not None:
-        return Ticks([], upright=False, height=3.2 * size)
+        return Ticks([], size, upright=False, height=3.2 * size)
     if values.groups is None:
-        return Ticks([f"all\nn = {values.scores.size:,}"], upright=False, height=3.2 * size)
-    share = width / len(values.groups.names) - 6
-    texts, short = [], []
-    for name, members in values.groups.members():
-        if name not in values.groups.names:
-            continue
+        return Ticks([f"all\nn = {values.scores.size:,}"], size, upright=False, height=3.2 * size)
+    n_groups = len(values.groups.names)
+    pitch = width / (n_groups + 0.2)
+    counts = []
+    for _, members in values.groups.members()[:n_groups]:
         n = members.size if values.block is None else np.unique(values.block[members]).size
-        counts = [f"n = {n:,}", *([f"({members.size:,} obs.)"] if n < members.size else [])]
-        joined = " ".join(counts)
-        numbers = joined if text_width(joined, size) <= share else "\n".join(counts)
-        texts.append(f"{fitted(name, max(share, 24), size, 3)}\n{numbers}")
-        short.append(f"{fitted(name, 60, size)} ({n:,})")
-    if max(text_width(text, size) for text in texts) > share + 5:
-        return Ticks(short, upright=True, height=max(text_width(text, size) for text in short) + 6)
-    return Ticks(texts, upright=False, height=1.25 * size * max(text.count("\n") + 1 for text in texts) + 6)
+        counts.append([f"n = {n:,}", *([f"({members.size:,} obs.)"] if n < members.size else [])])
+    names = values.groups.names
+    for each in (size, max(0.88 * size, LEAST_FONT)):
+        texts = _side_by_side(names, counts, (pitch - 5) / HINTED, each)
+        if texts:
+            height = 1.25 * each * max(text.count("\n") + 1 for text in texts) + 6
+            return Ticks(texts, each, upright=False, height=height)
+    size = max(0.88 * size, LEAST_FONT)
+    two_lines = pitch > 2.7 * size
+    most = tall / HINTED - (1 if two_lines else 3.5) * size
+    short = labels(names, float(np.clip(most, 4 * size, 13 * size)), size)
+    texts = (
+        [f"{name}\n{' '.join(numbers)}" for name, numbers in zip(short, counts, strict=True)]
+        if two_lines
+        else [f"{name} ({numbers[0][4:]})" for name, numbers in zip(short, counts, strict=True)]
+    )
+    return Ticks(texts, size, upright=True, height=HINTED * max(text_width(text, size) for text in texts) + 6)
+
+
+def _side_by_side(names: list[str], counts: list[list[str]], width: float, size: float) -> list[str]:
+    """Names in up to three lines over their numbers, all of that width; nothing if a name would be cut."""
+    texts = []
+    for name, numbers in zip(names, counts, strict=True):
+        joined = " ".join(numbers)
+        below = joined if text_width(joined, size) <= width else "\n".join(numbers)
+        text = f"{fitted(name, max(width, 1), size, 3)}\n{below}"
+        if text.replace("\n", " ") != f"{spoken(name)} {joined}" or text_width(text, size) > width:
+            return []
+        texts.append(text)
+    return texts
 
 
 def draw_values(ax: Axes, values: Values, colours: dict[str, Any], ticks: Ticks, size: float) -> None:
@@ -98,9 +120,9 @@ def draw_values(ax: Axes, values: Values, colours: dict[str, Any], ticks: Ticks,
         ax.set_xlim(-0.6, len(ticks.texts) - 0.4)
     clean(ax)
     ax.spines["bottom"].set_visible(values.number is not None)
-    if values.number is None:
-        ax.tick_params(axis="x", length=0)
     ax.tick_params(labelsize=size)
+    if values.number is None:
+        ax.tick_params(axis="x", length=0, labelsize=ticks.size)
     ax.margins(y=0.06)
 
 

@@ -12,7 +12,7 @@ from omicstl._core.checks import check_flag, listed
 from omicstl._core.log import TransferWarning, info, warn
 from omicstl._data import adata as reader
 from omicstl._data.commit import keep_variables
-from omicstl._data.features import match_features, no_overlap_message
+from omicstl._data.features import check_overlap, match_features
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -70,8 +70,7 @@ def align_features(
     model = get.model(reference, key)
     names = reader.read(adata).var_names
     found = match_features(names, model.features)
-    if found.have_index.size == 0:
-        raise ValueError(no_overlap_message(names, model.features, "adata.var_names", "the reference"))
+    check_overlap(found, names, model.features, "adata.var_names", "the reference")
     if found.missing.size:  # before anything is changed, in case that warnings are errors
         share = found.missing.size / np.size(model.features)
         warn(

@@ -12,7 +12,7 @@ from omicstl._core.checks import check_choice, check_flag
 from omicstl._core.random import streams
 from omicstl._data import adata as reader, store
 from omicstl._data.commit import Result, check_target, commit
-from omicstl._data.features import match_features, no_overlap_message
+from omicstl._data.features import check_overlap, match_features
 from omicstl.kernels import stats
 from omicstl.models import projection
 
@@ -86,7 +86,8 @@ def project(
         gene from all others, and the largest of the same with genes permuted; NaN below 3 observations.
     ``uns[key_added]``
         ``reference`` (kind, digest, key), ``names``, ``params`` (with the `standardize` that was used) and ``quality``: ``factors``
-        (expected correlation and slope against the score on all genes, ``interpretable`` from 0.8 on), ``gene_coverage``,
+        (expected correlation and slope against the score on all genes, ``interpretable`` from 0.8 on, and never where the
+        verdict is "refused"), ``gene_coverage``,
         ``missing_genes``, ``offset`` and ``scale_ratio`` of each of ``shared_genes``, ``median_offset``, ``r2``, ``r2_expected`` (of the
         reference's own samples on these genes), ``r2_null``, ``share_above_null`` and the ``verdict``: "supported", "weak"
         (r2 below half of what is expected), "refused" (fewer than half of the observations above the null) or "not assessed".
@@ -135,8 +136,7 @@ def project(
     check_target(adata, target, kind="projection", copy=copy)
     expression = reader.read(adata, layer=layer)
     found = match_features(expression.var_names, model.features)
-    if found.have_index.size == 0:
-        raise ValueError(no_overlap_message(expression.var_names, model.features, "adata.var_names", "the reference"))
+    check_overlap(found, expression.var_names, model.features, "adata.var_names", "the reference")
     rows = expression.select(found.have_index)
     summary = reader.summarise(rows)
     reader.check_scale(rows, summary, expected="zscore" if standardize == "none" else "log")

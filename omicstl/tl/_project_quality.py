@@ -33,6 +33,7 @@ def measure(
     above = float(np.mean(scored.r2[assessed] > scored.r2_null[assessed])) if assessed.any() else np.nan
     expected = projection.expected_r2(model, present, part)
     middle = float(np.median(scored.r2[assessed])) if assessed.any() else np.nan
+    verdict = _verdict(above, middle, expected)
     quality: dict[str, Any] = {
         "factors": pd.DataFrame(
             {
@@ -40,7 +41,7 @@ def measure(
                 "expected_r": factor.expected_r,
                 "expected_slope": factor.expected_slope,
                 "present_loading": factor.present_loading,
-                "interpretable": factor.expected_r >= INTERPRETABLE,
+                "interpretable": (factor.expected_r >= INTERPRETABLE) & (verdict != "refused"),
             }
         ),
         "gene_coverage": float(present.size / model.features.size),
@@ -49,7 +50,7 @@ def measure(
         "r2_expected": expected,
         "r2_null": float(np.median(scored.r2_null[assessed])) if assessed.any() else np.nan,
         "share_above_null": above,
-        "verdict": _verdict(above, middle, expected),
+        "verdict": verdict,
     }
     if units.offset is not None and units.scale_ratio is not None:
         quality["offset"] = units.offset
@@ -75,7 +76,7 @@ def tell(quality: dict[str, Any], units: Units, key: str) -> None:
 
 def doubt(quality: dict[str, Any], key: str) -> None:
     factors = quality["factors"]
-    poor = factors["factor"][~factors["interpretable"]]
+    poor = factors["factor"][factors["expected_r"] < INTERPRETABLE]
     if quality["gene_coverage"] < FEW_GENES:
         warn(f"Only {quality['gene_coverage']:.0%} of the reference's genes are in the data.", TransferWarning)
     if len(poor):

@@ -54,9 +54,7 @@ def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standa
             chosen = "reference"
         else:
             if offset is None:
-                why = (
-                    f"this {model.kind} model has no training statistics (what others publish does not hold them)"
-                )
+                why = f"this {model.kind} model has no training statistics (what others publish does not hold them)"
                 way_out = "Bring z-scores and choose 'none'"
             else:
                 why = f"the genes lie a median {middle:.2f} SD off the reference's (at most {OFFSET_WARNS:g})"

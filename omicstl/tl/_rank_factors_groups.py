@@ -53,9 +53,9 @@ def rank_factors_groups(
     adata
         Observations with factor scores of `tl.plier` or `tl.project`. Only `obs`, ``obsm[key]`` and ``uns[key]`` are read.
     phenotype
-        Column of `obs`. Categories, text and truth values are groups, which are compared with each other. Numbers, also whole
-        ones, are measured: the effect is the slope per unit. To compare numbered groups, turn them into categories with
-        ``.astype("category")``; for 0 and 1 both are the same test.
+        Column of `obs`. Categories, text and truth values are groups, which are compared with each other; here and in all
+        columns empty text is a missing value. Numbers, also whole ones, are measured: the effect is the slope per unit. To
+        compare numbered groups, turn them into categories with ``.astype("category")``; for 0 and 1 both are the same test.
     key
         Name that the scores were written under. `None` takes the only ones there.
     reference_group
@@ -105,29 +105,31 @@ def rank_factors_groups(
     KeyError
         If scores, a column or a factor are missing.
     TypeError
-        If an argument is of the wrong kind, or a column holds dates.
+        If an argument is of the wrong kind, or a column holds dates or complex numbers.
     ValueError
         If there is one group, nothing varies, covariates are confounded (they are named), `block` is the observation itself or
-        has one value, degrees of freedom are used up, no factor is reliable, or `key_added` holds something else. `adata` is then
-        unchanged.
+        has one value, degrees of freedom are used up, no factor is reliable, two comparisons would have the same name, or
+        `key_added` holds something else. `adata` is then unchanged.
 
     Warns
     -----
     DesignWarning
-        If a column looks like a person with repeats and there is no `block`, a group is tiny, more than half of the
-        observations lack a value, or a factor does not vary and is left out.
+        If a column looks like a person with repeats and there is no `block`, a group is tiny, a value reads "nan" or the like,
+        more than half of the observations lack a value, or a factor does not vary and is left out.
     TransferWarning
         If the scores are of a projection that was refused.
 
     Notes
     -----
-    Without `block` these are the tests of limma (``lmFit`` and ``eBayes``) :cite:p:`Ritchie2015`. With `block`, each factor has a
-    correlation of its own, estimated by REML and 0 where it would be negative, and degrees of freedom by Satterthwaite's method
-    from the expected information, as in ``dream`` :cite:p:`Hoffman2021`; limma's ``duplicateCorrelation`` takes one correlation for
-    all. The variance that is moderated is that of the contrast (of several together: :math:`\det^{1/q}`), by Smyth's
-    equations of section 6.2 with unequal degrees of freedom. Any two observations of a block are equally correlated, however far
-    apart. Below 3 factors there is no prior and tests are ordinary. ``effect_sd`` divides by the moderated SD; its interval
-    is that of the noncentrality of t. O(n · k) with small constants; a second for 1,000 observations and 1,000 factors.
+    Without `block` these are the tests of limma (``lmFit`` and ``eBayes``) :cite:p:`Ritchie2015`. With `block`, each factor
+    has a correlation of its own, estimated by REML and 0 where it would be negative, as in ``dream`` :cite:p:`Hoffman2021`;
+    limma's ``duplicateCorrelation`` takes one correlation for all. Standard errors and degrees of freedom allow for the
+    variances being estimates :cite:p:`KenwardRoger1997` (with the expected information), which holds the error rate where
+    patients are few. The variance that is moderated is that of the contrast (of several together: :math:`\det^{1/q}`), by
+    Smyth's equations of section 6.2 with unequal degrees of freedom. Any two observations of a block are equally
+    correlated, however far apart. Below 3 factors there is no prior and tests are ordinary. ``effect_sd`` divides by the
+    moderated SD; its interval is that of the noncentrality of t, widened with `block` where the SD is known less well than
+    the standard error. O(n · k) with small constants; a second for 1,000 observations and 1,000 factors.
 
     Examples
     --------
@@ -177,6 +179,7 @@ def rank_factors_groups(
     tested = parts.varying(scores, design, tested, names)
     if block is None:
         doubts.warn_of_repeats(adata.obs, design, phenotype, set(columns))
+    doubts.warn_of_missing_text(design)
     doubts.warn_of_small_groups(design, phenotype, block)
     answer = factor_tests.fit(scores[np.ix_(design.rows, tested)], design.config)
     n_obs = int(design.rows.sum())

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed, missing_key, near_miss
-from omicstl.models.factor_tests import FactorTests
+from omicstl.models.factor_tests import FactorTests, centred
 
 MOST_GROUPS = 50
 _SAME = 1e-8  # singular value, columns of unit length, below which columns are a combination of others
@@ -24,7 +24,10 @@ class Term(NamedTuple):
 
 
 class Design(NamedTuple):
-    """The design of the rows used. `codes` says which of `groups` a row is of; both are empty for a number."""
+    """The design of the rows used. `codes` says which of `groups` a row is of; both are empty for a number.
+
+    `missing` counts what each column lacks, `labels` are the values of each column of text or categories.
+    """
 
     rows: np.ndarray
     config: FactorTests
@@ -32,6 +35,7 @@ class Design(NamedTuple):
     groups: list[str]
     codes: np.ndarray
     missing: dict[str, int]
+    labels: dict[str, list[str]]
 
 
 def column(obs: pd.DataFrame, name: str) -> pd.Series:
@@ -44,7 +48,21 @@ def column(obs: pd.DataFrame, name: str) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_timedelta64_dtype(values.dtype):
         msg = f"adata.obs[{name!r}] holds dates (dtype {values.dtype}). Turn them into a number first, such as days."
         raise TypeError(msg)
+    if pd.api.types.is_complex_dtype(values.dtype):
+        msg = f"adata.obs[{name!r}] holds complex numbers (dtype {values.dtype}). Take a real number of them, such as .abs()."
+        raise TypeError(msg)
     return values
+
+
+def absent(values: pd.Series) -> np.ndarray:
+    """Which values are missing: also text of nothing but spaces, and NaN where pandas keeps it apart from NA."""
+    gone = values.isna().to_numpy(dtype=bool)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        blank = [isinstance(name, str) and not name.strip() for name in values.cat.categories]
+        return gone | np.isin(values.cat.codes.to_numpy(), np.flatnonzero(blank))
+    if is_number(values):
+        return gone | np.isnan(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return gone | np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
 
 
 def is_number(values: pd.Series) -> bool:
@@ -55,6 +73,7 @@ def is_number(values: pd.Series) -> bool:
 
 def check_names(name: str, value: Sequence[str], example: str) -> list[str]:
     if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        example = value if isinstance(value, str) else example
         msg = f"`{name}` must be a list of names, got {value!r}. Write {name}=[{example!r}]."
         raise TypeError(msg)
     names = [str(item) for item in value]
@@ -77,12 +96,12 @@ def build(
 ) -> Design:
     """Read the columns, drop rows with missing values, and refuse what cannot be tested. `scores` are covariates too."""
     used = {name: column(obs, name) for name in dict.fromkeys([phenotype, *covariates, *([block] if block else [])])}
-    absent = {name: values.isna().to_numpy() for name, values in used.items()}
-    if absent[phenotype].all():
+    gone = {name: absent(values) for name, values in used.items()}
+    if gone[phenotype].all():
         msg = f"adata.obs[{phenotype!r}] is missing in all {len(obs)} observations; there is nothing to compare."
         raise ValueError(msg)
-    rows = ~np.any(list(absent.values()), axis=0)
-    missing = {name: int(gone.sum()) for name, gone in absent.items() if gone.any()}
+    rows = ~np.any(list(gone.values()), axis=0)
+    missing = {name: int(lacks.sum()) for name, lacks in gone.items() if lacks.any()}
     if not rows.any():
         told = ", ".join(f"{name!r} in {n}" for name, n in missing.items())
         msg = f"No observation has a value in every column that is used: of {len(obs)}, missing are {told}. Leave one out."
@@ -107,7 +126,8 @@ def build(
     contrasts[:, first : first + q] = coefficients
     overall = np.eye(q, width, first)
     config = FactorTests(x if paired else full, full, contrasts, overall, block_codes, paired, float(confidence))
-    return Design(rows, config, names, groups, codes, missing)
+    labels = {name: grouped(values)[0] for name, values in used.items() if not is_number(values)}
+    return Design(rows, config, names, groups, codes, missing, labels)
 
 
 def grouped(values: pd.Series) -> tuple[list[str], np.ndarray]:
@@ -116,8 +136,8 @@ def grouped(values: pd.Series) -> tuple[list[str], np.ndarray]:
         values = values.cat.remove_unused_categories()
         return [str(name) for name in values.cat.categories], values.cat.codes.to_numpy().astype(np.int64)
     if is_number(values):
-        distinct, codes = np.unique(values.to_numpy(dtype=float), return_inverse=True)
-        return [f"{name:g}" for name in distinct], codes.astype(np.int64)
+        codes, distinct = pd.factorize(values, sort=True)
+        return [str(name) for name in distinct], codes.astype(np.int64)
     names, codes = np.unique(np.array([str(value) for value in values], dtype=str), return_inverse=True)
     return names.tolist(), codes.astype(np.int64)
 
@@ -135,6 +155,10 @@ def _phenotype(values: pd.Series, name: str, groups: list[str], codes: np.ndarra
         msg = (
             f"adata.obs[{name!r}] has one group, {groups[0]!r}, in the {len(codes)} observations used; two are needed."
         )
+        raise ValueError(msg)
+    if len(set(groups)) < len(groups):
+        same = sorted({group for group in groups if groups.count(group) > 1})
+        msg = f"Different categories of adata.obs[{name!r}] read the same: {listed(same)}. Rename one of each."
         raise ValueError(msg)
     if len(groups) > MOST_GROUPS:
         msg = (
@@ -183,15 +207,6 @@ def _check_block(block: str, codes: np.ndarray, paired: bool) -> None:
             f"Every observation used has a {block!r} of its own, so there is nothing repeated. Leave `block`{rest} out."
         )
         raise ValueError(msg)
-
-
-def centred(columns: np.ndarray, block: np.ndarray | None) -> np.ndarray:
-    """Less the mean, of each block if there are blocks; what is left by rounding is zero."""
-    codes = np.zeros(len(columns), dtype=np.int64) if block is None else block
-    size = np.bincount(codes)
-    total = np.stack([np.bincount(codes, weights=c) for c in columns.T], axis=1)
-    rest = columns - (total / size[:, None])[codes]
-    return np.where(np.abs(rest) <= 1e-12 * np.abs(columns).max(axis=0), 0.0, rest)
 
 
 def rank(columns: np.ndarray) -> int:
@@ -291,5 +306,13 @@ def _contrasts(phenotype: str, groups: list[str], reference: str | None) -> tupl
         pairs = [(j, i) for i in range(len(groups)) for j in range(i + 1, len(groups))]
     else:
         pairs = [(j, groups.index(reference)) for j in range(len(groups)) if groups[j] != reference]
+    names = [f"{groups[j]} - {groups[i]}" for j, i in pairs]
+    if len(set(names)) < len(names):
+        same = next(name for name in names if names.count(name) > 1)
+        msg = (
+            f"Two comparisons of {phenotype!r} would both be called {same!r}, because names of groups hold ' - '. Rename one, "
+            "or choose a `reference_group`."
+        )
+        raise ValueError(msg)
     means = np.eye(len(groups))[:, 1:]
-    return [f"{groups[j]} - {groups[i]}" for j, i in pairs], np.stack([means[j] - means[i] for j, i in pairs])
+    return names, np.stack([means[j] - means[i] for j, i in pairs])

@@ -12,11 +12,15 @@ import pandas as pd
 from omicstl._core.checks import listed
 from omicstl._core.log import DesignWarning, TransferWarning, info, warn
 
-from ._rank_factors_groups_design import Design, grouped, is_number
+from ._rank_factors_groups_design import Design, absent, grouped, is_number
 
-_PERSON = {"subject", "patient", "donor", "individual", "participant", "person", "case"}
+_PERSON = {"subject", "patient", "donor", "individual", "participant", "person", "case", "animal", "mouse"} | {
+    "pid",
+    "iid",
+}
 _LABEL = {"id", "ids", "no", "nr", "num", "number", "code", "name", "key", "uid", "identifier", "anon", "accession"}
 FEW = 3
+_NO_VALUE = {"nan", "none", "<na>", "na", "n/a", "null"}  # how a missing value reads once it is text
 
 
 def warn_of_transfer(entry: Mapping[str, Any], key: str) -> None:
@@ -43,6 +47,19 @@ def tell_of_missing(design: Design, n_obs: int) -> None:
         )
     else:
         info(f"{text}.")
+
+
+def warn_of_missing_text(design: Design) -> None:
+    for column, labels in design.labels.items():
+        found = [name for name in labels if name.strip().lower() in _NO_VALUE]
+        if not found:
+            continue
+        values = f"adata.obs[{column!r}]"
+        warn(
+            f"{listed(found)} {'is' if len(found) == 1 else 'are'} taken as a group of {column!r} like any other: missing values "
+            f"that were turned into text? Make them missing again: {values} = {values}.mask({values}.isin({found})).",
+            DesignWarning,
+        )
 
 
 def warn_of_small_groups(design: Design, phenotype: str, block: str | None) -> None:
@@ -83,8 +100,8 @@ def warn_of_repeats(obs: pd.DataFrame, design: Design, phenotype: str, known: se
     first, n = found[0]
     more = f" So {'does' if len(found) == 2 else 'do'} {listed([name for name, _ in found[1:]])}." if found[1:] else ""
     warn(
-        f"adata.obs[{first!r}] looks like a person with several observations ({n} values in {int(design.rows.sum())} "
-        f"observations).{more} Observations of one person are no independent evidence, and p-values without `block` are "
+        f"adata.obs[{first!r}] looks like a patient (or an animal) with several observations ({n} values in {int(design.rows.sum())} "
+        f"observations).{more} Observations of one patient are no independent evidence, and p-values without `block` are "
         f"then far too small. Pass block={first!r}.",
         DesignWarning,
     )
@@ -102,7 +119,7 @@ def repeated(obs: pd.DataFrame, codes: np.ndarray | None, skip: set[str]) -> lis
             continue
         if pd.api.types.is_bool_dtype(values.dtype) or values.dtype.kind in "mM":
             continue
-        present = values.notna().to_numpy()
+        present = ~absent(values)
         if not present.any():
             continue
         label = grouped(values[present])[1]
@@ -120,7 +137,7 @@ def is_person(name: str) -> bool:
     """Whether a column's name ends in a word for a person, words for labels aside: "Patient.ID", but not "donor_age"."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
     words = [word for word in words if word not in _LABEL]
-    return bool(words) and re.sub(r"(id|s)$", "", words[-1]) in _PERSON
+    return bool(words) and (words[-1] in _PERSON or re.sub(r"(id|s)$", "", words[-1]) in _PERSON)
 
 
 def _steady(label: np.ndarray, codes: np.ndarray) -> bool:

@@ -10,10 +10,10 @@ import pandas as pd
 from omicstl._core.checks import listed
 from omicstl._core.log import DesignWarning, warn
 from omicstl._data.results import RELIABLE, reliable
-from omicstl.models.factor_tests import Tested
+from omicstl.models.factor_tests import Tested, centred
 
 from . import _rank_factors_groups_doubts as doubts
-from ._rank_factors_groups_design import Design, centred
+from ._rank_factors_groups_design import Design
 
 if TYPE_CHECKING:
     from anndata import AnnData

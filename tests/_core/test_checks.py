@@ -10,6 +10,7 @@ def test_near_miss_ignores_case_and_non_strings():
     assert checks.near_miss("Log1P", ["counts", "log1p"]) == " Did you mean 'log1p'?"
     assert checks.near_miss("zzz", ["counts"]) == ""
     assert checks.near_miss(3, ["counts"]) == ""
+    assert checks.near_miss("LV4", ["LV94", "LV4 Neutrophil", "LV40"]) == " Did you mean 'LV4 Neutrophil'?"
     assert checks.near_miss("counts", [None, 1, "count"]) == " Did you mean 'count'?"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -33,6 +34,7 @@ def study(**more):
         "who": [f"w{i // 2}" for i in range(N)],
         "when": ["before", "after"] * (N // 2),
         "sample": [f"s{i}" for i in range(N)],
+        "wave": np.arange(N) * 1j,
         "date": pd.date_range("2020-01-01", periods=N),
         **more,
     }
@@ -61,6 +63,8 @@ ERRORS = {
     "the block as covariate": ({"covariates": ["who"], "block": "who"}, ValueError, ["'who' is the block"]),
     "the phenotype as block": ({"block": "disease_state"}, ValueError, ["'disease_state' cannot be the phenotype and the block"]),
     "dates": ({"phenotype": "date"}, TypeError, ["'date'.* holds dates", "such as days"]),
+    "complex numbers": ({"phenotype": "wave"}, TypeError, ["'wave'.* holds complex numbers", "such as .abs()"]),
+    "complex covariate": ({"covariates": ["wave"]}, TypeError, ["'wave'.* holds complex numbers"]),
     "all missing": ({"phenotype": "nothing"}, ValueError, ["'nothing'.* is missing in all 24 observations"]),
     "all missing in a covariate": ({"covariates": ["nothing"]}, ValueError, ["No observation has a value in every column", "'nothing' in 24"]),
     "one group": ({"phenotype": "one"}, ValueError, ["one group, 'x'", "two are needed"]),
@@ -232,8 +236,40 @@ def test_a_person_by_its_name(name, kind):
     texts = [str(w.message) for w in caught if issubclass(w.category, otl.DesignWarning)]
     assert len(texts) == PERSONS[name]
     if texts:
-        assert f"adata.obs['{name}'] looks like a person with several observations (4 values in 24" in texts[0]
+        assert (
+            f"adata.obs['{name}'] looks like a patient (or an animal) with several observations (4 values in 24"
+            in texts[0]
+        )
         assert f"Pass block='{name}'." in texts[0]
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+@pytest.mark.parametrize("role", ["phenotype", "block", "covariates"])
+def test_missing_values_that_became_text(role, dtype):
+    """In any column; and the advice helps."""
+    obs = {"age": np.arange(N) ** 1.5, "column": pd.Series(["a", "b", "nan"] * (N // 3), dtype=dtype)}
+    adata = scored(np.random.default_rng(0).normal(size=(N, 3)), obs)
+    options = {"phenotype": ("column", {}), "block": ("age", {"block": "column"})}
+    phenotype, more = options.get(role, ("age", {"covariates": ["column"]}))
+    words = (
+        r"'nan' is taken as a group of 'column' like any other: missing values .*: (adata.* = .*isin\(\['nan'\]\)\))\."
+    )
+    with pytest.warns(otl.DesignWarning, match=words) as caught:
+        rank(adata, phenotype, **more)
+    exec(re.search(words, str(caught[0].message)).group(1), {"adata": adata})
+    rank(adata, phenotype, **more)
+    assert adata.uns["plier_test"]["params"]["n_dropped"] == N // 3
+
+
+def test_names_that_coincide():
+    y = np.random.default_rng(0).normal(size=(N, 3))
+    order = ["B - C", "C", "A", "A - B"]
+    adata = scored(y, {"group": pd.Categorical(order * (N // 4), categories=order)})
+    words = ["Two comparisons of 'group' would both be called", "Rename one, or choose a `reference_group`"]
+    refused(rank, adata, ValueError, words, phenotype="group")
+    rank(adata, "group", reference_group="A")
+    adata = scored(y, {"group": pd.Categorical([1, "1"] * (N // 2), categories=[1, "1"])})
+    refused(rank, adata, ValueError, ["Different categories .*'group'.* read the same: '1'"], phenotype="group")
 
 
 def test_a_person_by_how_it_repeats():
@@ -273,6 +309,6 @@ def test_no_warning_where_there_is_no_reason(how):
 def test_the_bundled_cohorts_draw_the_warning(cohort):
     obs = getattr(otl.datasets, cohort)().obs
     adata = scored(np.random.default_rng(0).normal(size=(len(obs), 3)), obs)
-    with pytest.warns(otl.DesignWarning, match=r"adata.obs\['subject'\] looks like a person"):
+    with pytest.warns(otl.DesignWarning, match=r"adata.obs\['subject'\] looks like a patient"):
         rank(adata, "disease_state")
     rank(adata, "disease_state", block="subject")

@@ -194,3 +194,32 @@ def test_one_constant_gene_poisons_nothing(value, layout, missing, reference):
     assert np.isfinite(adata.obsm["plier"]).all()
     np.testing.assert_allclose(adata.obsm["plier"], without.obsm["plier"], atol=1e-5)
     assert not adata.varm["plier"][adata.var_names.get_loc(gene)].any()
+
+
+def test_nothing_of_a_refused_transfer_is_interpretable(reference):
+    order = np.random.default_rng(0).permutation(200)
+    adata = changed_query(x=lambda x: x[:, order])
+    with pytest.warns(otl.TransferWarning) as caught:
+        project(adata, reference)
+    assert any("Transfer refused" in str(w.message) for w in caught)
+    assert not otl.get.factors(adata).var["interpretable"].any()
+    adata.obs["group"] = ["a", "b"] * 8
+    with pytest.raises(ValueError, match="None of the 4 factors .* pass factors='all'"):
+        otl.tl.rank_factors_groups(adata, "group")
+    with pytest.warns(otl.TransferWarning, match="has the verdict 'refused'"):
+        otl.tl.rank_factors_groups(adata, "group", factors="all")
+
+
+def test_names_of_another_species_that_agree_by_chance_are_refused():
+    """Six genes of a mouse are spelled as in man; that is no overlap."""
+    genes = [f"GENE{i}" for i in range(194)] + ["A1", "B2", "C3", "D4", "E5", "F6"]
+    table = pd.DataFrame({"LV1": np.ones(200)}, index=genes)
+    mouse = query()
+    mouse.var_names = [f"Gene{i}" for i in range(194)] + genes[-6:]
+    refused(
+        project,
+        mouse,
+        ValueError,
+        ["Only 6 of 200 genes are shared", "mouse gene symbols", "human gene symbols", "otl.pp.map_features"],
+        reference=otl.io.factor_table(table, penalty=1.0),
+    )

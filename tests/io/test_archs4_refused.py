@@ -64,6 +64,44 @@ def test_lengths_that_disagree(tmp_path):
     refused(ValueError, [r"meta/genes/biotype \(1,\)"], file)
 
 
+def replaced(path, address, make):
+    with h5py.File(write(path), "a") as file:
+        del file[address]
+        make(file, address)
+    return path
+
+
+def test_data_in_other_files_are_not_followed(tmp_path):
+    """A file from elsewhere must not show what else is on this machine."""
+    secret, other = tmp_path / "secret.bin", write(tmp_path / "other.h5")
+    secret.write_bytes(b"SECRET" * 100)
+    virtual = h5py.VirtualLayout((40, 30), "u4")
+    virtual[:] = h5py.VirtualSource(other, "data/expression", (40, 30))
+    for address, make in (
+        ("data/expression", lambda file, at: file.create_dataset(at, (40, 30), "u1", external=[(secret, 0, 1200)])),
+        ("data/expression", lambda file, at: file.create_virtual_dataset(at, virtual)),
+        ("data/expression", lambda file, at: file.__setitem__(at, h5py.ExternalLink(other, at))),
+        ("meta/samples/title", lambda file, at: file.create_dataset(at, (30,), "S6", external=[(secret, 0, 180)])),
+        ("meta/genes/symbol", lambda file, at: file.__setitem__(at, h5py.ExternalLink(other, at))),
+    ):
+        refused(ValueError, [address, "points to another file"], replaced(tmp_path / "a.h5", address, make))
+    itself = replaced(
+        tmp_path / "a.h5", "data/expression", lambda file, at: file.__setitem__(at, h5py.SoftLink("/" + at))
+    )
+    refused(ValueError, ["'data/expression' are missing"], itself)
+
+
+def test_fields_of_other_kinds(tmp_path):
+    for make in (
+        lambda file, at: file.__setitem__(at, 5),
+        lambda file, at: file.create_dataset(at, shape=None, dtype="u4"),
+    ):
+        refused(ValueError, ["disagree"], replaced(tmp_path / "a.h5", "meta/samples/geo_accession", make))
+    pairs = np.zeros(30, dtype=[("a", "i4"), ("b", "S3")])
+    path = replaced(tmp_path / "a.h5", "meta/samples/title", lambda file, at: file.__setitem__(at, pairs))
+    refused(ValueError, ["meta/samples/title", "neither text nor numbers"], path)
+
+
 def test_no_sample_left_says_which_rule(archs4_path, tmp_path):
     refused(ValueError, ["30 do not match 'kidney'"], archs4_path, pattern="kidney")
     refused(
@@ -106,7 +144,12 @@ def test_numbers_that_are_no_counts(tmp_path):
     adata = otl.io.read_archs4(write(tmp_path / "whole.h5", whole))
     assert adata.X.dtype == np.int64
     assert adata.X.compute().sum() == whole[np.arange(N_SAMPLES) % 5 != 4].sum()
-    for name, value, word in (("half", 0.5, "no whole counts"), ("nan", np.nan, "no whole"), ("low", -1, "negative")):
+    for name, value, word in (
+        ("half", 0.5, "no whole counts"),
+        ("nan", np.nan, "no whole"),
+        ("inf", np.inf, "no whole"),
+        ("low", -1, "negative"),
+    ):
         changed = whole.copy()
         changed[3, 2] = value
         adata = otl.io.read_archs4(write(tmp_path / f"{name}.h5", changed))

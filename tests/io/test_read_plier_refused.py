@@ -242,6 +242,23 @@ def test_many_and_deeply_nested_values(write, monkeypatch):
     refused(write(nodes(other=strings(["a"] * 1200))), "more than 1,000")
 
 
+def test_symbols_and_what_refers_to_them(write, monkeypatch):
+    """A reference takes four bytes, and what it stands for may take a million."""
+    symbol = struct.pack(">i", 1) + text("a" * 2**16)
+    many = struct.pack(">ii", 19, 2001) + symbol + struct.pack(">i", 255 | 1 << 8) * 2000
+    monkeypatch.setattr(_rds, "MAX_HELD", 2**21)
+    for parts, word in (
+        ({"Z": many}, "at most 2,097,152 are read"),
+        ({"other": listing([symbol] * 300)}, "at most 16,777,216 are read"),
+    ):
+        path = write(parts)
+        tracemalloc.start()
+        refused(path, word)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 30 * 2**20
+
+
 BAD = {
     "no Z": ({"Z": None}, "it has no Z"),
     "no L2": ({"L2": None}, "it has no L2"),
@@ -318,7 +335,9 @@ def test_a_gene_called_na_is_a_gene(folder):
         ("Z.tsv", b"gene\nCD19\n", "'Z.tsv' has 1 column; names of the rows"),
         ("Z.tsv", b"\tV1\nCD19\tNA\n", "'Z.tsv' cannot be read as a table: could not convert string to float"),
         ("Z.tsv", b"\tV1\nCD19\t1\nCD3E\t1\t2\t3\n", "'Z.tsv' cannot be read as a table"),
-        ("Z.tsv", b"\tV1\tV2\nCD19\t1\t1\nCD3E\t1", "Z"),
+        ("Z.tsv", b"\tV1\nCD19\t1\t2\t3\nCD3E\t1\t2\t3\n", "'Z.tsv' has 2 names of columns and 4 fields"),
+        ("Z.tsv", b"\tV1\tV2\nCD19\t1\t1\nCD3E\t1", "'Z.tsv' cannot be read as a table"),
+        ("C.tsv.gz", gzip.compress(b"\t" * 2_000_000 + b"\nCD19\t1\n"), "'C.tsv.gz' has more than 1,000,000 columns"),
         ("Z.tsv", b"\tV1\nCD19\tInf\n", "Z holds 1 values that are missing, infinite"),
         ("Z.tsv", b"\xff\xfe\tV1\nCD19\t1\n", "codec can't decode"),
         ("Z.csv", b",V1\nCD19,1\n", "it has Z twice: 'Z.tsv' and 'Z.csv'"),

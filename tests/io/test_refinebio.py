@@ -230,6 +230,15 @@ def test_round_trip_and_cite(download, tmp_path):
 # ------------------------------------------------------------------------------------------------------------ bad input
 
 
+def test_columns_and_texts_that_files_cannot_hold(tmp_path):
+    odd = {"": ["a", "b"], ".": ["c", "d"], "_index": ["e\0", "f"]}
+    write_table(tmp_path / "odd", "GSE1", ["GSM1", "GSM2"], **odd)
+    adata = otl.io.read_refinebio(tmp_path / "odd")
+    assert adata.obs[["_", "_.", "__index"]].to_numpy().tolist() == [["a", "c", "e"], ["b", "d", "f"]]
+    adata.write_h5ad(tmp_path / "odd.h5ad")
+    assert ad.read_h5ad(tmp_path / "odd.h5ad").obs["_."].tolist() == ["c", "d"]
+
+
 def refused(error, words, *arguments, **options):
     with pytest.raises(error) as caught:
         otl.io.read_refinebio(*arguments, **options)
@@ -278,6 +287,7 @@ def edit(path, change):
         ("GSE1.tsv", lambda t: t.replace("GSM2", "GSM77"), ["does not describe 'GSM77'"]),
         ("GSE1.tsv", lambda t: t.replace("\t", "\tx", 6), ["no table of numbers"]),
         ("GSE1.tsv", lambda t: t.splitlines()[0] + "\n", ["holds no genes"]),
+        ("GSE1.tsv", lambda t: t.replace(GENES[3], ""), ["a line without a gene"]),
         ("GSE1.tsv", lambda t: t + "ENSG9\t1\t2\t3\t4\n", ["line 14 has 5 fields, its header 4"]),
         ("metadata_GSE1.tsv", lambda t: t[:-3], ["cut off"]),
         ("metadata_GSE1.tsv", lambda t: t.replace("refinebio_accession_code", "id"), ["no column", "'id'"]),

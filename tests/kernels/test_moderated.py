@@ -159,3 +159,25 @@ def test_noncentrality_of_a_huge_t_is_finite():
         low[[0, 2]] / t[[0, 2]], low[[1, 3]] / t[[1, 3]], rtol=1e-3
     )  # no step between the two ways
     np.testing.assert_allclose(high[[0, 2]] / t[[0, 2]], high[[1, 3]] / t[[1, 3]], rtol=5e-4)
+
+
+def test_ratio_interval():
+    """Bounds move away from the ratio where its SD is known less well, and nowhere else; signs stay; mirrored by the sign."""
+    t, df = np.array([-6.0, -1.0, 0.0, 0.3, 2.5, 30.0]), np.full(6, 40.0)
+    low, high = moderated.noncentrality_interval(t, df, 0.95)
+    same = moderated.ratio_interval(t, low, high, df, np.full(6, 40.0), 0.95)
+    np.testing.assert_allclose(same, (low, high), rtol=1e-12)
+    np.testing.assert_allclose(
+        moderated.ratio_interval(t, low, high, df, np.full(6, 400.0), 0.95), (low, high), rtol=1e-12
+    )
+    a, b = moderated.ratio_interval(t, low, high, df, np.full(6, 6.0), 0.95)
+    assert (a <= low).all()
+    assert (b >= high).all()
+    np.testing.assert_array_equal(np.sign(a), np.sign(low))
+    np.testing.assert_array_equal(np.sign(b), np.sign(high))
+    mirrored = moderated.ratio_interval(-t, -high, -low, df, np.full(6, 6.0), 0.95)
+    np.testing.assert_allclose(mirrored, (-b, -a), rtol=1e-12)
+    # of an effect that is known exactly, the interval is that of the SD
+    exact = moderated.ratio_interval(np.ones(1), np.ones(1), np.ones(1), np.array([1e12]), np.array([6.0]), 0.95)
+    expected = np.sqrt(stats.chi2.ppf([0.025, 0.975], 6) / 6)
+    np.testing.assert_allclose(np.ravel(exact), expected, rtol=1e-4)

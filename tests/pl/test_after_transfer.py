@@ -143,15 +143,15 @@ def test_effects_of_one_contrast(tested, ax) -> None:
 def test_effects_of_several_contrasts_and_a_number(tested, ax) -> None:
     query = tested.query.copy()
     otl.tl.rank_factors_groups(query, "three", factors="all", block="subject", key_added="three")
-    otl.pl.rank_factors_groups(query, key="three", ax=ax)
+    otl.pl.rank_factors_groups(query, test="three", ax=ax)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels[:3] == ["b − a", "c − a", "c − b"]
     assert sum(len(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)) == 24
-    one = otl.pl.rank_factors_groups(query, "c - a", key="three", n_factors=2, ax=page())
+    one = otl.pl.rank_factors_groups(query, "c - a", test="three", n_factors=2, ax=page())
     assert one.get_title(loc="left").startswith("c − a:")
     assert len(one.get_yticks()) == 2
     otl.tl.rank_factors_groups(query, "activity", factors="all", block="subject", key_added="number")
-    number = otl.pl.rank_factors_groups(query, key="number", ax=page())
+    number = otl.pl.rank_factors_groups(query, test="number", ax=page())
     assert "one unit of activity" in number.get_xlabel().replace("\n", " ")
 
 
@@ -159,12 +159,12 @@ def test_effects_say_that_none_differs(tested, ax) -> None:
     query = tested.query.copy()
     otl.tl.rank_factors_groups(query, "coin", factors="all", block="subject", key_added="coin")
     query.uns["coin"]["table"]["fdr"] = 1.0
-    otl.pl.rank_factors_groups(query, key="coin", ax=ax)
+    otl.pl.rank_factors_groups(query, test="coin", ax=ax)
     assert ax.get_title(loc="left").startswith("tails − heads: no factor of 8 differs")
     assert filled(ax) == 0
     query.uns["coin"]["table"]["p"] = np.nan
     assert (
-        otl.pl.rank_factors_groups(query, key="coin", ax=page()).get_title(loc="left")
+        otl.pl.rank_factors_groups(query, test="coin", ax=page()).get_title(loc="left")
         == "No factor could be tested for coin"
     )
 
@@ -175,7 +175,13 @@ def test_effects_refuse(tested, fitted, ax) -> None:
     with pytest.raises(KeyError, match="Did you mean 'SLE - Healthy'"):
         otl.pl.rank_factors_groups(tested.query, "SLE - healthy", ax=ax)
     with pytest.raises(KeyError, match="Did you mean 'plier_test'"):
-        otl.pl.rank_factors_groups(tested.query, key="plier_tests", ax=ax)
+        otl.pl.rank_factors_groups(tested.query, test="plier_tests", ax=ax)
+    two = tested.query.copy()
+    two.uns["other"] = two.uns["plier_test"]
+    assert otl.pl.rank_factors_groups(two, ax=page()), "of several tests the one of the default name"
+    two.uns["another"] = two.uns.pop("plier_test")
+    with pytest.raises(KeyError, match="2 tests over factors: 'another', 'other'. Say which one: test='another'"):
+        otl.pl.rank_factors_groups(two, ax=ax)
     many = tested.query.copy()
     table = many.uns["plier_test"]["table"]
     many.uns["plier_test"]["table"] = pd.concat([table.assign(contrast=f"g{i} - g0") for i in range(1, 6)])
@@ -229,8 +235,17 @@ def test_heatmap_along_a_number(tested, ax) -> None:
     otl.tl.rank_factors_groups(query, "activity", factors="all", block="subject", key_added="number")
     otl.pl.factors_heatmap(query, test="number", ax=ax)
     strip = np.ma.filled(ax.images[1].get_array().astype(float), np.nan)[0]
-    np.testing.assert_allclose(strip[:17], np.sort(query.obs["activity"])[:17])
-    assert np.isnan(strip[17:]).all()
+    np.testing.assert_allclose(strip, np.sort(query.obs["activity"])[:17])
+    assert ax.images[0].get_array().shape[1] == 17
+    assert ax.get_title(loc="left").replace("\n", " ").endswith("in 17 observations")
+    assert {label.get_text().split()[0] for label in ax.get_xticklabels()} >= {"activity"}
+    np.testing.assert_allclose(ax.images[0].get_array().mean(axis=1), 0, atol=1e-6)
+    query.obs["activity"] = np.nan
+    with pytest.raises(ValueError, match="obs\\['activity'\\] is missing for all 20 observations.*groupby="):
+        otl.pl.factors_heatmap(query, test="number", ax=page())
+    del query.obs["activity"]
+    with pytest.raises(KeyError, match="'activity' not found in adata.obs"):
+        otl.pl.factors_heatmap(query, test="number", ax=page())
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 40, 900])

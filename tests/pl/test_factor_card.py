@@ -142,6 +142,57 @@ def test_few_and_many(fitted, tested, n, groups) -> None:
         assert not cut_off(ax)
 
 
+GROUPS = [
+    "Healthy donor",
+    "Lupus nephritis III",
+    "SLE without nephritis",
+    "Systemic sclerosis",
+    "Arthritis with ACPA",
+    "sarcoidosis",
+]
+
+
+@pytest.mark.parametrize("dpi", [80, 100, 300])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("cohorts", [1, 2])
+def test_names_of_groups_keep_off_each_other(tested, n, cohorts, dpi) -> None:
+    adata = repeated(tested.query, 40 * n)
+    adata.obs["class"] = pd.Categorical([GROUPS[i // 2 % n] for i in range(adata.n_obs)], categories=GROUPS[:n])
+    adata.obs["subject"] = pd.Categorical([f"P{i // 2}" for i in range(adata.n_obs)])
+    otl.tl.rank_factors_groups(adata, "class", block="subject", factors="all")
+    ax = page(8.3, 5.8, layout=None)
+    ax.figure.set_dpi(dpi)
+    otl.pl.factor_card(adata, tested.names[0], other=adata if cohorts == 2 else None, ax=ax)
+    panels = [at for at in ax.child_axes if len(at.get_xticks()) == n and n_points(at) >= adata.n_obs]
+    assert len(panels) == cohorts
+    for panel in panels:
+        drawn = [label.get_text().replace("\n", " ") for label in panel.get_xticklabels()]
+        assert all(text.startswith(name[:10]) for text, name in zip(drawn, GROUPS[:n], strict=True))
+        assert all("n = 20 (40 obs.)" in text or text.endswith("(20)") for text in drawn)
+        assert panel.get_window_extent().height > 0.08 * ax.get_window_extent().height
+    assert not overlaps(ax)
+    assert not cut_off(ax)
+
+
+@pytest.mark.parametrize("dpi", [72, 80, 100, 300])
+@pytest.mark.parametrize("width", [4, 5.5, 8.3])
+@pytest.mark.parametrize("end", ["", "_AND_WHAT_FOLLOWS_FROM_IT_IN_THE_CYTOSOL_OF_EPITHELIA_AND_BLOOD"])
+def test_names_of_sets_end_before_their_numbers(tested, end, width, dpi) -> None:
+    query = tested.query.copy()
+    name = f"REACTOME_NEGATIVE_REGULATORS_OF_RIG_I_MDA5_SIGNALING{end}"
+    query.uns["plier"]["summary"] = query.uns["plier"]["summary"].assign(set=name, fdr_nominal=0.01)
+    ax = page(width, 5.8, layout=None)
+    ax.figure.set_dpi(dpi)
+    otl.pl.factor_card(query, tested.names[0], ax=ax)
+    ax.figure.draw_without_rendering()
+    names = [text for text in ax.texts if text.get_text().startswith("REACTOME NEG")]
+    numbers = [text for text in ax.texts if text.get_text().startswith("AUC")]
+    assert names
+    assert len(names) == len(numbers)
+    for one, other in zip(names, numbers, strict=True):
+        assert one.get_window_extent().x1 < other.get_window_extent().x0
+
+
 def test_the_page_is_a_figure_or_a_part_of_one(tested) -> None:
     from matplotlib import pyplot as plt
 

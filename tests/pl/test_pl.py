@@ -106,6 +106,31 @@ def test_quality_of_factors(fitted, ax) -> None:
     assert ax.get_title(loc="left") == "Do not interpret 2 of 8 factors"
 
 
+def test_the_verdict_is_explained(fitted) -> None:
+    query = fitted[1].copy()
+    quality = query.uns["plier"]["quality"]
+
+    def title(of: str) -> str:
+        return otl.pl.projection_quality(query, of=of, ax=page(7, 4)).get_title(loc="left").replace("\n", " ")
+
+    quality["factors"]["expected_r"] = 0.9
+    quality["factors"]["interpretable"] = True
+    assert title("factors") == "The genes at hand determine all 8 factors"
+    quality.update(verdict="weak", r2=-0.05, r2_expected=0.31)
+    above = f"{100 * np.mean(query.obs['plier_r2'] > query.obs['plier_r2_null']):.0f} % of 20 samples above chance"
+    assert title("samples") == f"Weak: R² −0.05, less than half of the reference's own 0.31 ({above})"
+    assert title("factors") == "The genes at hand determine all 8 factors; but the transfer is weak"
+    quality["r2_expected"] = np.nan
+    assert title("samples") == f"Weak: R² −0.05, the reference's own is not known ({above})"
+    quality["verdict"] = "refused"
+    assert title("samples") == f"Refused: only {above}"
+    quality["factors"]["interpretable"] = False
+    quality["factors"]["expected_r"] = [0.5] * 3 + [0.9] * 5
+    assert title("factors") == "The genes at hand determine 5 of 8 factors; but the transfer is refused"
+    ax = otl.pl.projection_quality(query, of="factors", ax=page())
+    assert {to_hex(bar.get_facecolor()) for bar in ax.patches} == {ORANGE}
+
+
 @pytest.mark.parametrize("of", ["samples", "factors"])
 @pytest.mark.parametrize("size", [(3, 2.5), (5, 4)])
 def test_quality_is_readable(fitted, of, size) -> None:

@@ -66,6 +66,7 @@ REFUSED = {
     "empty": (ValueError, "`table` has 0 rows, and none with names in both", (TABLE[:0],), WAY),
     "only gaps": (ValueError, "has 13 rows, and none", (TABLE.assign(new=np.nan),), WAY),
     "a dict": (TypeError, r"got dict. A dict becomes a table by pd.DataFrame", (NEW,), WAY),
+    "infinite numbers": (TypeError, r"`table`\['new'\] must hold names, got inf", (TABLE.assign(new=np.inf),), WAY),
     "numbers that are no names": (TypeError, r"`table`\['new'\] must hold names, got 0.5", (TABLE.assign(new=0.5),), WAY),
     "dates": (TypeError, "Timestamp.*dtype=str", (TABLE.assign(new=pd.Timestamp("2020-03-01")),), WAY),
     "no file": (FileNotFoundError, "no file 'no.csv'", ("no.csv",), WAY),

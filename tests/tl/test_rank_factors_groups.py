@@ -277,6 +277,54 @@ def test_coverage(how):
         assert 0.925 < covered < 0.975, (low, covered)
 
 
+@pytest.mark.parametrize(("paired", "rho"), [(False, 0.3), (False, 0.95), (True, 0.95)])
+def test_coverage_of_large_effects_within_persons(paired, rho):
+    """Ten persons seen six times: the SD between persons is known far less well than a difference within them."""
+    rng = np.random.default_rng(16)
+    person, k = np.repeat(np.arange(10), 6), 250
+    group = np.arange(60) % 2
+    covered = []
+    for _ in range(8):  # in each the persons are others
+        sd = np.sqrt(6 / rng.chisquare(6, k))
+        noise = np.sqrt(1 - rho) * rng.normal(size=(60, k)) + np.sqrt(rho) * rng.normal(size=(10, k))[person]
+        adata = scored(sd * (noise + 2.0 * group[:, None]), {"group": np.array(["a", "b"])[group], "person": person})
+        _, table = run(adata, "group", block="person", paired=paired)
+        covered.append(((table["effect_sd_low"] <= 2) & (table["effect_sd_high"] >= 2)).mean())
+    assert 0.92 < np.mean(covered) < 0.97
+
+
+@pytest.mark.parametrize("dtype", ["text", "category", "str"])
+@pytest.mark.parametrize("column", ["group", "sex", "person"])
+def test_empty_text_is_missing(column, dtype):
+    """In every column and however it is kept; the same as leaving the rows out."""
+    adata, _ = make(person=[f"p{i % 13}" for i in range(30)])
+    adata.obs["sex"] = np.where(adata.obs["sex"], "f", "m")
+    values = adata.obs[column].astype(object)
+    values.iloc[[0, 4, 17]] = ["", "  ", "\t"]
+    adata.obs[column] = values if dtype == "text" else values.astype("category" if dtype == "category" else "string")
+    kept = adata[np.delete(np.arange(30), [0, 4, 17])].copy()
+    options = {"block": "person", "covariates": ["sex"]}
+    entry, table = run(adata, "group", **options)
+    assert entry["params"]["n_dropped"] == 3
+    pd.testing.assert_frame_equal(table, run(kept, "group", **options)[1])
+
+
+def test_large_numbers_of_blocks_stay_apart():
+    adata, _ = make(person=2**53 + np.arange(30) // 2)
+    entry, table = run(adata, "group", block="person")
+    assert entry["params"]["n_blocks"] == 15
+    adata.obs["person"] = [f"p{i // 2}" for i in range(30)]
+    pd.testing.assert_frame_equal(run(adata, "group", block="person")[1], table)
+
+
+def test_nan_of_a_nullable_number_is_missing():
+    adata, _ = make(n=30)
+    adata.obs["zero"] = pd.array([0.0] * 3 + [1.0] * 27, dtype="Float64")
+    adata.obs["dose"] = (adata.obs["zero"] / adata.obs["zero"]) * adata.obs["age"].astype("Float64")  # 0 / 0
+    entry, _ = run(adata, "dose")
+    assert entry["params"]["n_dropped"] == 3
+
+
 def test_scores_of_a_projection_and_which_factors():
     adata = query()
     otl.tl.project(adata, fitted())
@@ -296,11 +344,21 @@ def test_it_is_cited():
     adata, _ = make()
     run(adata, "group")
     text = otl.cite(adata)
-    assert "Scores of 25 factors in 30 samples were tested for 'group' with moderated t and F tests" in text
+    assert "Scores of 25 factors (the choice 'reliable') in 30 samples were tested for 'group' with moderated t" in text
     assert "repeated samples" not in text
     adata.obs["person"] = [f"p{i // 2}" for i in range(30)]
     run(adata, "group", block="person")
     assert "repeated samples of the same 'person' (15 of them)" in otl.cite(adata)
+    name = str(adata.uns["plier"]["names"][2])
+    run(adata, "group", reference_group="a", block="person", paired=True, covariates=["age"], factor_covariates=[name])
+    told = otl.cite(adata)
+    for part in (
+        "against 'a'",
+        "within them alone (paired: True)",
+        "adjusted for 'age'",
+        f"adjusted for the factors '{name}'",
+    ):
+        assert part in told
     assert all(key in text for key in ("@article{Smyth2004", "@article{Hoffman2021", "@article{Ritchie2015"))
 
 
