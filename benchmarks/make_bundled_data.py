@@ -4,8 +4,8 @@ Make the data files that the package carries, from the folder of source data.
     python benchmarks/make_bundled_data.py SOURCE [--output omicstl/datasets/data]
 
 SOURCE holds ``plier/sle_65391_setgenes.h5ad``, ``plier/sle_49454_setgenes.h5ad``,
-``plier/genesets/canonicalPathways.gmt.gz``, ``geneformer/gc30M_gene_name_id.tsv.gz`` and two result tables of MultiPLIER
-(``plier/multiplier/07_*.tsv.gz``).
+``plier/genesets/canonicalPathways.gmt.gz``, ``geneformer/gc30M_gene_name_id.tsv.gz``, two result tables of MultiPLIER
+(``plier/multiplier/07_*.tsv.gz``) and ``deepprofile/pbmc_citeseq_counts_2batch.h5ad``.
 The same sources give the same bytes. ``blood.gmt`` is written by hand and not touched.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from omicstl._data.gmt import GmtSet, dump_gmt, parse_gmt
 
@@ -92,6 +93,59 @@ def pack_multiplier(folder: Path, target: Path) -> None:
     target.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
+MARKERS = {
+    "CD3D",
+    "CD3E",
+    "CD4",
+    "CD8A",
+    "CD19",
+    "MS4A1",
+    "CD14",
+    "FCGR3A",
+    "NCAM1",
+    "IL7R",
+    "CCR7",
+    "LYZ",
+    "NKG7",
+    "GNLY",
+}
+MARKERS |= {"PPBP", "FCER1A", "PTPRC", "IL2RA", "PDCD1", "TIGIT", "FUT4"}
+
+
+def planes(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"{name}_low": (values & 255).astype(np.uint8), f"{name}_high": (values >> 8).astype(np.uint8)}
+
+
+def pack_cells(source: Path, target: Path) -> None:
+    """Keep the counts of the most variable genes and of markers, and of all surface proteins."""
+    import scanpy as sc
+
+    cells = ad.read_h5ad(source)
+    logs = cells.copy()
+    sc.pp.normalize_total(logs, target_sum=1e4)
+    sc.pp.log1p(logs)
+    sc.pp.highly_variable_genes(logs, n_top_genes=2000)
+    kept = logs.var["highly_variable"].to_numpy() | cells.var_names.isin(MARKERS)
+    x = sp.csr_matrix(cells.X[:, kept])
+    x.sort_indices()
+    batch = cells.obs["batch"].astype("category").cat
+    write_npz(
+        target,
+        {
+            "row_starts": x.indptr.astype(np.int32),
+            **planes("columns", x.indices),
+            **planes("counts", x.data.astype(np.uint16)),
+            "var_names": cells.var_names[kept].to_numpy().astype(str),
+            "obs_names": cells.obs_names.to_numpy().astype(str),
+            "codes_batch": batch.codes.to_numpy().astype(np.int8),
+            "categories_batch": batch.categories.to_numpy().astype(str),
+            "total_counts": np.asarray(cells.X.sum(axis=1)).ravel().astype(np.float32),
+            "proteins": np.asarray(cells.obsm["protein_expression"]).astype(np.uint16),
+            "protein_names": np.array([str(name).replace("_TotalSeqB", "") for name in cells.uns["protein_names"]]),
+        },
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
@@ -107,6 +161,7 @@ def main() -> None:
         pack_sets(pathways, output / f"{collection.lower()}.gmt.gz", collection)
     shutil.copyfile(source / "geneformer" / "gc30M_gene_name_id.tsv.gz", output / "gc30M_gene_name_id.tsv.gz")
     pack_multiplier(source / "plier" / "multiplier", output / "multiplier_sle.tsv.gz")
+    pack_cells(source / "deepprofile" / "pbmc_citeseq_counts_2batch.h5ad", output / "pbmc_citeseq.npz")
     for path in sorted(output.iterdir()):
         print(f"{path.stat().st_size:>9,}  {path.name}")
 

@@ -77,3 +77,14 @@ def test_factors_show_a_test_of_their_own_scores():
         otl.get.factors(adata, key, test=test).var["test_effect"] for key, test in (("plier", "two"), ("other", None))
     ]
     np.testing.assert_allclose(effects[0], -effects[1])
+
+
+def test_factors_of_an_ensemble_are_all_tested():
+    from omicstl._data.results import reliable, stability_of
+    from tests.contract.cases import networked
+
+    adata = networked()
+    entry = adata.uns["deepprofile"]
+    entry["clusters"]["stability"] = 0.1
+    assert stability_of(entry, 6)[:3].tolist() == [0.1] * 3
+    assert reliable(adata, "deepprofile").all()

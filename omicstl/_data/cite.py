@@ -15,7 +15,7 @@ from anndata import AnnData
 from omicstl._core.registry import Record, fill, record, records
 
 _ALWAYS = ("Wolf2018", "Virshup2024", "Bradbury2018")
-_KINDS = {"projection": "project"}  # where the kind of a result is not the name of its record
+_KINDS = {"projection": "project", "enrichment": "enrich"}  # where the kind of a result is not the name of its record
 _PACKAGE = (
     "The analysis used omicstl {omicstl_version} with anndata (Virshup et al., 2024), scanpy (Wolf et al., 2018) and "
     "JAX (Bradbury et al., 2018)."

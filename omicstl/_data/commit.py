@@ -16,19 +16,37 @@ from omicstl._data.adata import check_adata
 
 _ABSENT = object()
 _MAX_COLUMNS = 64
-_SLOTS = ("obs", "obsm", "varm", "layers", "uns")
+_SLOTS = ("obs", "var", "obsm", "varm", "layers", "uns")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a verb found out. `uns` is the value of ``adata.uns[key]``; other names are ``key`` or ``key_<what>``."""
+    """What a verb found out. `uns` is the value of ``adata.uns[key]``; other names are ``key`` or ``key_<what>``.
+
+    `drop` names slots and what goes from them, where it is not written anew: see `of_earlier_fit`.
+    """
 
     key: str
     obs: Mapping[str, Any] = field(default_factory=dict)
+    var: Mapping[str, Any] = field(default_factory=dict)
     obsm: Mapping[str, Any] = field(default_factory=dict)
     varm: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Any] = field(default_factory=dict)
     uns: Mapping[str, Any] | None = None
+    drop: tuple[tuple[str, str], ...] = ()
+
+
+def of_earlier_fit(adata: AnnData, key: str) -> tuple[tuple[str, str], ...]:
+    """What an earlier fit of networks under `key` has written, and what was computed from it: slots and names."""
+    there = adata.uns.get(key)
+    if not isinstance(there, Mapping) or "model" not in there:
+        return ()
+    names = {"obsm": (f"{key}_sd", f"{key}_sd_between"), "varm": (key, f"{key}_attributions")}
+    found = [(slot, name) for slot, all_names in names.items() for name in all_names if name in getattr(adata, slot)]
+    for kind in ("attributions", "enrichment"):
+        entry = adata.uns.get(f"{key}_{kind}")
+        found += [("uns", f"{key}_{kind}")] if isinstance(entry, Mapping) and entry.get("kind") == kind else []
+    return tuple(found)
 
 
 def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: bool = False) -> None:
@@ -77,7 +95,10 @@ def _assign(adata: AnnData, values: list[tuple[str, str, Any]]) -> None:
     before = [(slot, name, _current(adata, slot, name)) for slot, name, _ in values]
     try:
         for slot, name, value in values:
-            getattr(adata, slot)[name] = value
+            if value is not _ABSENT:
+                getattr(adata, slot)[name] = value
+            elif name in getattr(adata, slot):
+                del getattr(adata, slot)[name]
     except BaseException:
         for slot, name, old in reversed(before):
             if old is _ABSENT:
@@ -95,6 +116,7 @@ def _current(adata: AnnData, slot: str, name: str) -> Any:
 def _validated(adata: AnnData, result: Result) -> list[tuple[str, str, Any]]:
     rows: dict[str, tuple[Callable[[Any, str, tuple[int, ...]], Any], tuple[int, ...]]] = {
         "obs": (_column, (adata.n_obs,)),
+        "var": (_column, (adata.n_vars,)),
         "obsm": (_matrix, (adata.n_obs,)),
         "varm": (_matrix, (adata.n_vars,)),
         "layers": (_layer, (adata.n_obs, adata.n_vars)),
@@ -109,6 +131,8 @@ def _validated(adata: AnnData, result: Result) -> list[tuple[str, str, Any]]:
             values.append((slot, name, convert(value, f"{slot}[{name!r}]", shape)))
     if result.uns is not None:
         values.append(("uns", result.key, owned(result.uns, f"uns[{result.key!r}]")))
+    written = {(slot, name) for slot, name, _ in values}
+    values += [(slot, name, _ABSENT) for slot, name in result.drop if (slot, name) not in written]
     return values
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from omicstl._core.checks import listed, missing_key
 from omicstl._data.adata import check_adata
@@ -69,9 +70,15 @@ def factor_names(adata: AnnData, key: str) -> np.ndarray:
 
 
 def stability_of(entry: Mapping[str, Any], n_factors: int) -> np.ndarray:
-    """Median |r| of each factor over refits, from the entry of a fit or a projection; NaN where it was not measured."""
+    """Median |r| of each factor over refits, or over networks, from the entry of a fit or a projection; NaN where not measured."""
     if isinstance(entry.get("stability"), Mapping):  # a fit after `tl.stability`
         return np.asarray(entry["stability"]["factors"]["median_r"], dtype=np.float64)
+    if isinstance(
+        entry.get("clusters"), pd.DataFrame
+    ):  # an ensemble, which is its own refits; its components have none
+        table = entry["clusters"]
+        known = dict(zip(table["factor"].astype(str), table["stability"].astype(float), strict=True))
+        return np.array([known.get(str(name), np.nan) for name in entry["names"]])
     if "factors" in entry:  # a projection, which carries its reference's
         return np.asarray(entry["factors"]["stability"], dtype=np.float64)
     return np.full(n_factors, np.nan)
@@ -81,7 +88,11 @@ def reliable(adata: AnnData, key: str) -> np.ndarray:
     """Which factors may be interpreted: their genes are there and refits find them again, each where it was measured."""
     entry = adata.uns[key]
     n_factors = len(entry["names"])
-    good = ~(stability_of(entry, n_factors) < RELIABLE)
+    good = np.ones(n_factors, dtype=bool)
+    # A mean of many networks is steadier than the match of single ones, which is what is known of an ensemble.
+    kind = entry["reference"]["kind"] if isinstance(entry.get("reference"), Mapping) else entry.get("kind")
+    if kind != "deepprofile":
+        good &= ~(stability_of(entry, n_factors) < RELIABLE)
     if isinstance(entry.get("quality"), Mapping):
         good &= np.asarray(entry["quality"]["factors"]["interpretable"], dtype=bool)
     return good

@@ -1,5 +1,6 @@
 """Data that come with the package, gene sets, and simulations with a known truth."""
 
+from omicstl.datasets._cells import pbmc_citeseq
 from omicstl.datasets._cohorts import sle_adult, sle_pediatric
 from omicstl.datasets._gene_sets import gene_sets
 from omicstl.datasets._identifiers import gene_identifiers
@@ -13,6 +14,7 @@ __all__ = [
     "gene_identifiers",
     "gene_sets",
     "multiplier_scores",
+    "pbmc_citeseq",
     "simulate_pathways",
     "sle_adult",
     "sle_pediatric",

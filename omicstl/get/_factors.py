@@ -47,7 +47,8 @@ def factors(adata: AnnData, key: str | None = None, *, test: str | None = None) 
     ``sets``
         All confirmed sets, the largest weight first, with AUC and FDR.
     ``top_genes``
-        The ten genes with the largest loadings.
+        The ten genes with the largest loadings; for a network, with the largest attributions (`omicstl.tl.attributions`), and
+        empty without them.
     ``stability``
         Median absolute correlation with the factor's match over refits (`omicstl.tl.stability`), NaN if not measured. A
         projection has its reference's.
@@ -133,9 +134,12 @@ def _add_sets(var: pd.DataFrame, summary: pd.DataFrame) -> None:
 def _top_genes(adata: AnnData, key: str, entry: Mapping[str, Any]) -> np.ndarray:
     if "factors" in entry:
         return np.asarray(entry["factors"]["top_genes"], dtype=object)
+    if f"{key}_attributions" in adata.varm and key not in adata.varm:  # scores of networks, which have no loadings
+        weights = np.asarray(adata.varm[f"{key}_attributions"])
+        if weights.shape[1] == len(entry["names"]):
+            return annotation.largest(weights, np.asarray(adata.var_names))
     if "model" in entry:
-        fitted: Any = model(adata, key)
-        return annotation.top_genes(fitted)
+        return annotation.top_genes(model(adata, key))
     return np.full(len(entry["names"]), "", dtype=object)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from omicstl.get._model import model
+from omicstl.models import annotation
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,12 +28,13 @@ def loadings(adata: AnnData | Model | str | Path, key: str | None = None) -> pd.
 
     Returns
     -------
-    Table of shape (n_features, n_factors), non-negative and in units of z-scores for PLIER; index: features, columns: names.
+    Table of shape (n_features, n_factors), in units of z-scores (of a network for counts: logits, where rare genes vary
+    most), non-negative for PLIER; index: features, columns: names.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        As `omicstl.get.model`.
+        As `omicstl.get.model`, and ValueError for a network without linear decoder, which has no loadings.
 
     Notes
     -----
@@ -46,6 +48,11 @@ def loadings(adata: AnnData | Model | str | Path, key: str | None = None) -> pd.
     >>> top = otl.get.loadings(target).iloc[:, 0].nlargest(3)
     """
     fitted: Any = model(adata, key)
-    return pd.DataFrame(
-        fitted.loadings.copy(), index=pd.Index(fitted.features, dtype=object), columns=list(fitted.names)
-    )
+    found = annotation.loadings_of(fitted)
+    if found is None:
+        msg = (
+            f"A {fitted.kind} model has no loadings: a network computes its scores. otl.tl.attributions(adata) tells how much "
+            f"each gene adds to each score, in adata.varm['<key>_attributions']."
+        )
+        raise ValueError(msg)
+    return pd.DataFrame(found.copy(), index=pd.Index(fitted.features, dtype=object), columns=list(fitted.names))

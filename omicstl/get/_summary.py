@@ -50,8 +50,8 @@ def summary(
     Notes
     -----
     A set is tested on its members that the fit did not see, against genes of none of the factor's sets (Mann-Whitney;
-    :cite:p:`Mao2019`, "crossVal"). Nominal p-values take genes as independent. For a model without gene sets the table is
-    empty. Cost: a copy; for a model one sort of each factor.
+    :cite:p:`Mao2019`, "crossVal"). Nominal p-values take genes as independent. For a model without gene sets, and for
+    networks, the table is empty: `omicstl.tl.enrich` tests sets after the fit. Cost: a copy; for a model one sort of each factor.
 
     Examples
     --------
@@ -66,16 +66,18 @@ def summary(
     if isinstance(adata, AnnData):
         key = score_key(adata, key)
         entry: Mapping[str, Any] = adata.uns[key]
-        if "summary" not in entry:
+        if "summary" in entry:
+            table = entry["summary"]
+        elif "model" in entry:  # a network tests no sets while it is trained
+            table = annotation.summary(model(adata, key))
+        else:
             msg = (
                 f"adata.uns[{key!r}] (kind {entry.get('kind')!r}) keeps no summary: it was written by an older omicstl. "
                 "Project again, or ask the reference: otl.get.summary(reference)."
             )
             raise ValueError(msg)
-        table = entry["summary"]
     else:
-        fitted: Any = model(adata, key)
-        table = annotation.summary(fitted)
+        table = annotation.summary(model(adata, key))
     if max_fdr is not None:
         table = table[table["fdr_nominal"] < max_fdr]
     return table.sort_values(["p_nominal", "auc"], ascending=[True, False], kind="stable").reset_index(drop=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from omicstl.kernels import enrichment
 
-from .base import LinearModel
+from .base import Model
 
 N_TOP_GENES = 10
 NAMED_FDR, NAMED_AUC = 0.05, 0.7
@@ -20,13 +20,19 @@ def confirmed(auc: Any, fdr: Any) -> Any:
     return (fdr < NAMED_FDR) & (auc > NAMED_AUC)
 
 
-def summary(model: LinearModel) -> pd.DataFrame:
+def loadings_of(model: Model) -> np.ndarray | None:
+    """Loadings (p, k) of a model that has some; the scores of networks come from no loadings."""
+    found = getattr(model, "loadings", None)
+    return None if found is None else np.asarray(found)
+
+
+def summary(model: Model) -> pd.DataFrame:
     """Test every set with a weight on a factor again, from the model alone; what needs the data is NaN.
 
-    Without gene sets the table is empty.
+    Without gene sets that were weighted in the fit and held out from it, the table is empty.
     """
     fitted: Any = model
-    if not len(getattr(model, "sets", ())):
+    if not len(getattr(model, "sets", ())) or not hasattr(model, "trained"):
         return pairs_table(np.zeros(0, dtype=object), np.zeros(0, dtype=object), np.zeros((0, 0)), None, np.zeros(0))
     tests = enrichment.heldout_auc(fitted.loadings, fitted.weights, fitted.prior, fitted.trained)
     return pairs_table(fitted.names, fitted.sets, fitted.weights, tests, np.full(tests.auc.size, np.nan))
@@ -55,12 +61,20 @@ def pairs_table(
     )
 
 
-def top_genes(model: LinearModel, n: int = N_TOP_GENES) -> np.ndarray:
-    """Names of the `n` genes with the largest absolute loadings of each factor, the largest first, joined by commas."""
-    size = np.abs(model.loadings)
+def top_genes(model: Model, n: int = N_TOP_GENES) -> np.ndarray:
+    """Names of the `n` genes with the largest absolute loadings of each factor; empty for a model without loadings."""
+    loadings = loadings_of(model)
+    if loadings is None:
+        return np.full(len(model.names), "", dtype=object)
+    return largest(loadings, model.features, n)
+
+
+def largest(weights: np.ndarray, features: np.ndarray, n: int = N_TOP_GENES) -> np.ndarray:
+    """Names of the `n` features with the largest absolute weights (p, k) in each column, the largest first, joined by commas."""
+    size = np.abs(weights)
     n = min(n, len(size))
-    largest = np.argpartition(-size, n - 1, axis=0)[:n]
-    order = np.argsort(-np.take_along_axis(size, largest, axis=0), axis=0, kind="stable")
-    chosen = np.take_along_axis(largest, order, axis=0)
-    features = np.asarray(model.features).astype(str)
-    return np.array([", ".join(features[column]) for column in chosen.T], dtype=object)
+    chosen = np.argpartition(-size, n - 1, axis=0)[:n]
+    order = np.argsort(-np.take_along_axis(size, chosen, axis=0), axis=0, kind="stable")
+    chosen = np.take_along_axis(chosen, order, axis=0)
+    names = np.asarray(features).astype(str)
+    return np.array([", ".join(names[column]) for column in chosen.T], dtype=object)

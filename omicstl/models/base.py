@@ -9,7 +9,13 @@ import numpy as np
 
 from omicstl._core.checks import listed
 
-KINDS = {"plier": "plier.PlierModel", "factor_table": "factor_table.FactorTable"}
+KINDS = {
+    "plier": "plier.PlierModel",
+    "factor_table": "factor_table.FactorTable",
+    "vae": "vae_model.VaeModel",
+    "deepprofile": "deepprofile.DeepprofileModel",
+    "gene_modules": "gene_modules.GeneModules",
+}
 
 
 @runtime_checkable
@@ -44,6 +50,25 @@ class LinearModel(Model, Protocol):
     scale: np.ndarray | None
     score_cov: np.ndarray | None
     noise: np.ndarray | None
+
+
+@runtime_checkable
+class EncoderModel(Model, Protocol):
+    """A model whose scores a network computes from all genes at once, and what stands in for genes that are missing.
+
+    Genes p, components d, factors k. `components` are orthonormal principal axes of the z-scored training data, `variance` the
+    variances along them and `noise` what they leave of each gene: together the Gaussian that fills missing genes.
+    """
+
+    mean: np.ndarray  # (p,) of the training data, on the scale of `prepare`
+    scale: np.ndarray  # (p,) its spread
+    components: np.ndarray  # (p, d)
+    variance: np.ndarray  # (d,)
+    noise: np.ndarray  # (p,)
+
+    def embed(self, z: np.ndarray, covariates: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and their standard deviations, each (n, k) float32, of standardised rows (n, p) float32 without gaps."""
+        ...
 
 
 def from_dict(tree: dict[str, Any]) -> Any:

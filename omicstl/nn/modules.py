@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +14,17 @@ MOMENTUM, EPSILON = 0.99, 1e-3  # of batch normalisation in Keras, whose numbers
 
 
 class Hidden(nnx.Module):
-    """Dense layers with ReLU, and batch normalisation before it where asked for."""
+    """Dense layers with ReLU, and batch normalisation before it where running statistics have a momentum."""
 
-    def __init__(self, n_in: int, sizes: Sequence[int], *, normalise: bool, rngs: nnx.Rngs) -> None:
+    def __init__(self, n_in: int, sizes: Sequence[int], *, momentum: float | None = None, rngs: nnx.Rngs) -> None:
         widths = [n_in, *sizes]
         glorot = nnx.initializers.glorot_uniform()
         self.layers = nnx.List(
             nnx.Linear(a, b, kernel_init=glorot, rngs=rngs) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
         self.norms = nnx.List(
-            nnx.BatchNorm(b, momentum=MOMENTUM, epsilon=EPSILON, use_fast_variance=False, rngs=rngs)
-            for b in (widths[1:] if normalise else ())
+            nnx.BatchNorm(b, momentum=momentum, epsilon=EPSILON, use_fast_variance=False, rngs=rngs)
+            for b in (() if momentum is None else widths[1:])
         )
 
     def __call__(
@@ -42,9 +43,11 @@ class Hidden(nnx.Module):
 class Encoder(nnx.Module):
     """Mean and log variance of the latent variables of each observation."""
 
-    def __init__(self, n_in: int, hidden: Sequence[int], n_latent: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, n_in: int, hidden: Sequence[int], n_latent: int, *, momentum: float = MOMENTUM, rngs: nnx.Rngs
+    ) -> None:
         glorot = nnx.initializers.glorot_uniform()
-        self.hidden = Hidden(n_in, hidden, normalise=True, rngs=rngs)
+        self.hidden = Hidden(n_in, hidden, momentum=momentum, rngs=rngs)
         last = hidden[-1] if hidden else n_in
         self.mean = nnx.Linear(last, n_latent, kernel_init=glorot, rngs=rngs)
         self.logvar = nnx.Linear(last, n_latent, kernel_init=glorot, rngs=rngs)
@@ -58,30 +61,74 @@ class Encoder(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    """Parameters of the likelihood from latent variables: `n_heads` numbers for each variable. No normalisation."""
+    """Parameters of the likelihood from latent variables: `n_heads` numbers for each variable. No normalisation.
+
+    Without hidden layers it is linear, and a `mask` of 0 and 1 may keep weights of its heads at zero.
+    """
 
     def __init__(self, n_latent: int, hidden: Sequence[int], n_out: int, *, n_heads: int = 1, rngs: nnx.Rngs) -> None:
         glorot = nnx.initializers.glorot_uniform()
-        self.hidden = Hidden(n_latent, hidden, normalise=False, rngs=rngs)
+        self.hidden = Hidden(n_latent, hidden, rngs=rngs)
         last = hidden[-1] if hidden else n_latent
         self.heads = nnx.List(nnx.Linear(last, n_out, kernel_init=glorot, rngs=rngs) for _ in range(n_heads))
 
-    def __call__(self, z: Float[Array, "b latent"]) -> tuple[Float[Array, "b n"], ...]:
+    def __call__(
+        self, z: Float[Array, "b latent"], mask: Float[Array, "h n"] | None = None
+    ) -> tuple[Float[Array, "b n"], ...]:
         """Return one array for each head."""
         h = self.hidden(z, None, training=False)
-        return tuple(head(h) for head in self.heads)
+        if mask is None:
+            return tuple(head(h) for head in self.heads)
+        return tuple(_masked(head, h, mask) for head in self.heads)
+
+
+def _masked(head: Any, h: jax.Array, mask: jax.Array) -> jax.Array:
+    return h @ (head.kernel[...] * mask) + head.bias[...][None, :]
 
 
 class VAE(nnx.Module):
-    """Encoder and decoder of a variational autoencoder :cite:p:`Kingma2014`."""
+    """Encoder and decoder of a variational autoencoder :cite:p:`Kingma2014`.
 
-    def __init__(self, n_in: int, hidden: Sequence[int], n_latent: int, *, n_heads: int = 1, rngs: nnx.Rngs) -> None:
-        self.encoder = Encoder(n_in, hidden, n_latent, rngs=rngs)
-        self.decoder = Decoder(n_latent, tuple(reversed(hidden)), n_in, n_heads=n_heads, rngs=rngs)
+    Covariates are appended to what the encoder sees and to what the decoder sees. `own` names parameters of the likelihood
+    that each variable has for itself.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        hidden: Sequence[int],
+        n_latent: int,
+        *,
+        decoder_hidden: Sequence[int] | None = None,
+        n_covariates: int = 0,
+        n_heads: int = 1,
+        own: Sequence[str] = (),
+        momentum: float = MOMENTUM,
+        rngs: nnx.Rngs,
+    ) -> None:
+        up = tuple(reversed(hidden)) if decoder_hidden is None else tuple(decoder_hidden)
+        self.encoder = Encoder(n_in + n_covariates, hidden, n_latent, momentum=momentum, rngs=rngs)
+        self.decoder = Decoder(n_latent + n_covariates, up, n_in, n_heads=n_heads, rngs=rngs)
+        for name in own:
+            setattr(self, name, nnx.Param(jnp.zeros((1, n_in), jnp.float32)))
 
     def __call__(
-        self, x: Float[Array, "b n"], weights: Float[Array, "b"], noise: Float[Array, "b latent"]
+        self,
+        x: Float[Array, "b n"],
+        weights: Float[Array, "b"] | None,
+        noise: Float[Array, "b latent"] | None,
+        covariates: Float[Array, "b c"] | None = None,
+        mask: Float[Array, "h n"] | None = None,
     ) -> tuple[Float[Array, "b latent"], Float[Array, "b latent"], tuple[Float[Array, "b n"], ...]]:
-        """Encode in training mode, draw with standard normal `noise`, decode: mean, log variance, outputs."""
-        mean, logvar = self.encoder(x, weights, training=True)
-        return mean, logvar, self.decoder(mean + jnp.exp(0.5 * logvar) * noise)
+        """Encode, draw with standard normal `noise`, decode: mean, log variance, outputs.
+
+        Without `noise` the mean is decoded, and batch normalisation uses its running statistics.
+        """
+        mean, logvar = self.encoder(beside(x, covariates), weights, training=noise is not None)
+        z = mean if noise is None else mean + jnp.exp(0.5 * logvar) * noise
+        return mean, logvar, self.decoder(beside(z, covariates), mask)
+
+
+def beside(x: Float[Array, "b n"], more: Float[Array, "b c"] | None) -> Float[Array, "b m"]:
+    """Columns of both; those of `x` if there are no more."""
+    return x if more is None else jnp.concatenate([x, more], axis=1)

@@ -6,6 +6,7 @@ of the order in which it sees the data.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 ROUNDS = 8
+STREAMED = "x"  # the one entry of the data that may be too large for memory; see `nn.stream`
 
 
 class Batch(NamedTuple):
@@ -20,6 +22,18 @@ class Batch(NamedTuple):
 
     rows: Int[Array, "batch"]
     weights: Float[Array, "batch"]
+    places: Int[Array, "batch"] | None = None
+    """Where the rows are in ``data["x"]``, if that holds only the rows of some steps."""
+
+
+def rows_of(data: Mapping[str, jax.Array], name: str, batch: Batch) -> jax.Array:
+    """Rows of a batch of one entry of the data: what a step function uses in place of ``data[name][batch.rows]``.
+
+    Only ``data["x"]`` may be a window; all other entries have a row for every row of the whole. The barrier keeps the
+    compiler from merging the look-up into what follows, so that a window gives the same bits as the whole array.
+    """
+    windowed = name == STREAMED and batch.places is not None
+    return jax.lax.optimization_barrier(data[name][batch.places if windowed else batch.rows])
 
 
 def steps_per_epoch(n_rows: int, batch_size: int) -> int:
@@ -36,6 +50,13 @@ def shuffled(key: jax.Array, step: jax.Array, n_rows: int, batch_size: int) -> B
     return Batch(rows, inside.astype(jnp.float32))
 
 
+def windowed(sampler: Callable[[jax.Array, jax.Array], Batch], n_steps: int, key: jax.Array, step: jax.Array) -> Batch:
+    """The same batch as `sampler`, for data whose "x" holds the rows of `n_steps` steps one after another."""
+    batch = sampler(key, step)
+    size = batch.rows.shape[0]
+    return batch._replace(places=(step % n_steps) * size + jnp.arange(size, dtype=jnp.int32))
+
+
 def permuted(key: jax.Array, place: Int[Array, "batch"], n: int) -> Int[Array, "batch"]:
     """Images of places in a random permutation of 0..n-1, without writing the permutation down.
 
@@ -47,18 +68,20 @@ def permuted(key: jax.Array, place: Int[Array, "batch"], n: int) -> Int[Array, "
     round_keys = jax.random.bits(key, (ROUNDS,), jnp.uint32)
 
     def once(value: jax.Array) -> jax.Array:
-        left, right = value >> half, value & mask
-        for i in range(ROUNDS):
-            left, right = right, left ^ (_mixed(right ^ round_keys[i]) & mask)
+        def turn(i: jax.Array, halves: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            left, right = halves
+            return right, left ^ (_mixed(right ^ round_keys[i]) & mask)
+
+        left, right = jax.lax.fori_loop(0, ROUNDS, turn, (value >> half, value & mask))
         return (left << half) | right
 
-    def outside(value: jax.Array) -> jax.Array:
-        return jnp.any(value >= n)
+    def again(carried: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        value, outside = carried
+        value = jnp.where(outside, once(value), value)
+        return value, value >= n
 
-    def again(value: jax.Array) -> jax.Array:
-        return jnp.where(value >= n, once(value), value)
-
-    return jax.lax.while_loop(outside, again, once(place.astype(jnp.uint32))).astype(jnp.int32)
+    first = (place.astype(jnp.uint32), jnp.ones(place.shape, bool))
+    return jax.lax.while_loop(lambda carried: jnp.any(carried[1]), again, first)[0].astype(jnp.int32)
 
 
 def _mixed(value: jax.Array) -> jax.Array:

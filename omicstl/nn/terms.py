@@ -61,7 +61,7 @@ def zero_inflated_negative_binomial(
     x: Float[Array, "*b p"],
     log_mean: Float[Array, "*b p"],
     log_inverse_dispersion: Float[Array, "*#b p"],
-    dropout_logit: Float[Array, "*b p"],
+    dropout_logit: Float[Array, "*#b p"],
 ) -> Float[Array, "*b p"]:
     """Negative binomial whose values are replaced by 0 with probability ``sigmoid(dropout_logit)`` (Lopez et al. 2018)."""
     counted = negative_binomial(x, log_mean, log_inverse_dispersion)

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 Carry = Any
 Data = Any
 FIRST_STEPS = 2
+DRAWN_STEPS = 512  # whose rows and keys are worked out at once
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Program:
     evaluate: Callable[[Carry, Data], jax.Array] | None = None
     keep: Callable[[Carry], Any] = lambda carry: carry
     patience: int | None = None
+    patience_from: int = 0
+    """Epochs before which `patience` is not used up: a warm-up, in which the loss that is minimised still changes."""
 
     @property
     def n_steps(self) -> int:
@@ -91,16 +94,32 @@ def running(program: Program, state: State) -> Bool[Array, ""]:
     return (state.step < program.n_steps) & state.finite & ~state.stopped
 
 
+def sampler_key(key: UInt32[Array, "2"]) -> jax.Array:
+    """Key of the sampler of a run."""
+    return jax.random.fold_in(jax.random.wrap_key_data(key), 0)
+
+
+def noise_key(key: UInt32[Array, "2"]) -> jax.Array:
+    """Key that the keys of all steps come from."""
+    return jax.random.fold_in(jax.random.wrap_key_data(key), 1)
+
+
 def one_step(program: Program, data: Data, state: State) -> State:
     """Apply the step, and at the end of an epoch evaluate."""
-    key = jax.random.wrap_key_data(state.key)
-    batch = program.sampler(jax.random.fold_in(key, 0), state.step)
-    noise = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
+    batch = program.sampler(sampler_key(state.key), state.step)
+    state = _applied(program, data, state, batch, jax.random.fold_in(noise_key(state.key), state.step))
+    return _ended(program, data, state)
+
+
+def _applied(program: Program, data: Data, state: State, batch: Any, noise: jax.Array) -> State:
     carry, logs = program.step(state.carry, data, batch, noise)
     values = jnp.stack([jnp.asarray(value, jnp.float32) for value in logs])
-    state = state._replace(
+    return state._replace(
         step=state.step + 1, carry=carry, sums=state.sums + values, finite=state.finite & jnp.isfinite(values).all()
     )
+
+
+def _ended(program: Program, data: Data, state: State) -> State:
     return jax.lax.cond(
         state.step % program.steps_per_epoch == 0, partial(_end_of_epoch, program, data), lambda s: s, state
     )
@@ -115,7 +134,7 @@ def _end_of_epoch(program: Program, data: Data, state: State) -> State:
         return state
     loss = jnp.asarray(program.evaluate(state.carry, data), jnp.float32)
     better = loss < state.best_loss
-    waited = jnp.where(better, 0, state.waited + 1)
+    waited = jnp.where(better | (epoch < program.patience_from), 0, state.waited + 1)
     return state._replace(
         evaluated=state.evaluated.at[epoch].set(loss),
         best=jax.tree.map(partial(jnp.where, better), program.keep(state.carry), state.best),
@@ -127,24 +146,56 @@ def _end_of_epoch(program: Program, data: Data, state: State) -> State:
     )
 
 
+class _Draws(NamedTuple):
+    """Batches and keys of the noise of some whole epochs."""
+
+    first: Int[Array, ""]
+    batches: Any
+    noise: jax.Array
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw(sampler: Callable[[jax.Array, jax.Array], Any], n: int, key: jax.Array, first: jax.Array) -> _Draws:
+    """Of `n` steps at once: a handful of numbers takes as many kernels as thousands do. Programs with one sampler share it."""
+    steps = first + jnp.arange(n, dtype=jnp.int32)
+    batches = jax.vmap(sampler, (None, 0))(sampler_key(key), steps)
+    return _Draws(first, batches, jax.vmap(jax.random.fold_in, (None, 0))(noise_key(key), steps))
+
+
 @partial(jax.jit, static_argnums=0, donate_argnums=2)
-def _advance(program: Program, data: Data, state: State, until: jax.Array) -> State:
-    def more(s: State) -> jax.Array:
-        return running(program, s) & (s.step < until)
+def _advance(program: Program, data: Data, state: State, draws: _Draws, until: jax.Array) -> State:
+    """Make steps up to `until`, epoch by epoch: the condition at the end of one copies all weights, so it is not in the inner loop."""
 
-    return jax.lax.while_loop(more, partial(one_step, program, data), state)
+    def step(s: State) -> State:
+        at = s.step - draws.first
+        return _applied(program, data, s, jax.tree.map(lambda rows: rows[at], draws.batches), draws.noise[at])
+
+    def epoch(s: State) -> State:
+        ends = (s.step // program.steps_per_epoch + 1) * program.steps_per_epoch
+        last = jnp.minimum(until, ends)
+        return _ended(program, data, jax.lax.while_loop(lambda s: (s.step < last) & s.finite, step, s))
+
+    return jax.lax.while_loop(lambda s: running(program, s) & (s.step < until), epoch, state)
 
 
-def train(program: Program, state: State, data: Data, seconds: float = 1.0) -> Iterator[State]:
-    """Yield the state after each chunk of about `seconds`, until nothing is left to do.
+def train(
+    program: Program, state: State, data: Data, seconds: float = 1.0, *, last: int | None = None
+) -> Iterator[State]:
+    """Yield the state after each chunk of about `seconds`, until nothing is left to do, or step `last` is reached.
 
     The state that was passed in is used up (its memory is taken over); keep what you need of a yielded one before you go on.
     """
-    chunk = FIRST_STEPS
-    while bool(running(program, state)):
+    chunk, last = FIRST_STEPS, program.n_steps if last is None else min(last, program.n_steps)
+    drawn = max(1, DRAWN_STEPS // program.steps_per_epoch) * program.steps_per_epoch
+    key, first, draws = jnp.array(state.key), -drawn, None
+    while bool(running(program, state)) and int(state.step) < last:
         begin, before = time.perf_counter(), int(state.step)
-        until = jnp.asarray(before + chunk, jnp.int32)
-        state = jax.block_until_ready(_advance(program, data, state, until))
+        while int(state.step) < min(before + chunk, last) and bool(running(program, state)):
+            if draws is None or int(state.step) >= first + drawn:
+                first = int(state.step) // drawn * drawn
+                draws = _draw(program.sampler, drawn, key, jnp.int32(first))
+            until = jnp.int32(min(before + chunk, last, first + drawn))
+            state = jax.block_until_ready(_advance(program, data, state, draws, until))
         pace = (time.perf_counter() - begin) / max(int(state.step) - before, 1)
         yield state
         chunk = max(1, min(8 * chunk, int(seconds / pace)))

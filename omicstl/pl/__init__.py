@@ -1,5 +1,7 @@
 """Plots: each draws into the Axes that it is given, returns them, and neither shows nor saves."""
 
+from ._attributions import attributions
+from ._composition import composition
 from ._factor_card import factor_card
 from ._factors_heatmap import factors_heatmap
 from ._loadings import loadings
@@ -7,10 +9,14 @@ from ._projection_quality import projection_quality
 from ._rank_factors_groups import rank_factors_groups
 from ._replication import replication
 from ._stability import stability
+from ._training import training
 from ._transfer import transfer
+from ._uncertainty import uncertainty
 from ._weights import weights
 
 __all__ = [
+    "attributions",
+    "composition",
     "factor_card",
     "factors_heatmap",
     "loadings",
@@ -18,6 +24,8 @@ __all__ = [
     "rank_factors_groups",
     "replication",
     "stability",
+    "training",
     "transfer",
+    "uncertainty",
     "weights",
 ]

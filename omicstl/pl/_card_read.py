@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -79,10 +79,20 @@ def _digest(entry: Any) -> str:
     return str(entry["reference"]["digest"]) if "reference" in entry else str(entry.get("digest", ""))
 
 
+class Genes(NamedTuple):
+    """Genes of a factor, the largest weight first; whether each is in the set, the set, and what the weights are."""
+
+    names: list[str]
+    weights: np.ndarray
+    inside: np.ndarray
+    chosen: str | None
+    what: str = "loadings"
+
+
 def genes_of(
     adata: AnnData, key: str, index: int, factor: str, n_genes: int, model: Any, notes: list[str]
-) -> tuple[list[str], np.ndarray, np.ndarray, str | None] | None:
-    """Genes, loadings, whether each is in the set, and the set; `None` if nothing is known of them."""
+) -> Genes | None:
+    """Genes with the largest weights on the factor; `None` if nothing is known of them."""
     entry = adata.uns[key]
     fitted_model: Any = None
     if model is not None:
@@ -96,15 +106,34 @@ def genes_of(
         names = [str(name) for name in fitted_model.names]
         if factor not in names:
             raise missing_key(factor, "the factors of `model`", names)
-        genes, values, inside, chosen = top_genes(fitted_model, names.index(factor), factor, None, n_genes)
-        return genes, values, inside, None if chosen is None else str(fitted_model.sets[chosen])
+        if getattr(fitted_model, "loadings", None) is not None:
+            genes, values, inside, chosen = top_genes(fitted_model, names.index(factor), factor, None, n_genes)
+            return Genes(genes, values, inside, None if chosen is None else str(fitted_model.sets[chosen]))
+    attributed = _attributed(adata, key, index, n_genes)
+    if attributed is None and hasattr(model, "varm"):
+        attributed = _attributed(model, get.fit_key(model), index, n_genes)
+    if attributed is not None or fitted_model is not None:
+        if attributed is None:
+            notes.append("genes (tl.attributions finds them)")
+        return attributed
     if key not in adata.varm:
         notes.append("genes (pass model=...)")
         return None
     notes.append("which genes are in the set (pass model=...)")
-    values = np.asarray(adata.varm[key], dtype=np.float64)[:, index]
+    return _largest(adata, np.asarray(adata.varm[key], dtype=np.float64)[:, index], n_genes, "loadings")
+
+
+def _attributed(adata: AnnData, key: str, index: int, n_genes: int) -> Genes | None:
+    """Genes by their attributions, for the scores of networks, which have no loadings."""
+    weights = adata.varm.get(f"{key}_attributions")
+    if weights is None or index >= np.shape(weights)[1]:
+        return None
+    return _largest(adata, np.asarray(weights, dtype=np.float64)[:, index], n_genes, "attributions")
+
+
+def _largest(adata: AnnData, values: np.ndarray, n_genes: int, what: str) -> Genes | None:
     top = np.argsort(-np.abs(values), kind="stable")[:n_genes]
     top = top[values[top] != 0]
     if not top.size:
         return None
-    return [str(gene) for gene in adata.var_names[top]], values[top], np.zeros(top.size, dtype=bool), None
+    return Genes([str(gene) for gene in adata.var_names[top]], values[top], np.zeros(top.size, dtype=bool), None, what)

@@ -92,10 +92,10 @@ def factor_card(
 
     Notes
     -----
-    Sets: those with a nominal FDR below 0.05, held-out members only :cite:p:`Mao2019`. Genes: the largest loadings. Values: a dot for each
-    observation; if the test had a `block`, large dots are the means of the blocks, and lines the means of these. Effects are in standard
-    deviations within groups, with the interval of the test. The two scales at the bottom mark 0.8, below which a factor is not to be
-    interpreted. Cost: one copy of the loadings.
+    Sets: those with a nominal FDR below 0.05, held-out members only :cite:p:`Mao2019`. Genes: the largest loadings, or attributions of a
+    network. Values: a dot for each observation; if the test had a `block`, large dots are the means of the blocks, and lines the means of
+    these. Effects are in standard deviations within groups, with the interval of the test. The two scales at the bottom mark 0.8, below
+    which a factor is not to be interpreted. Cost: one copy of the loadings.
 
     Examples
     --------
@@ -250,17 +250,17 @@ def _gene_panel(page: Axes, genes: Any, box: tuple[float, float, float, float], 
     left, low, whole, tall = box
     line, small = LEADING * size, max(0.9 * size, LEAST_FONT)
     write = _writer(page, width, height)
-    names, loadings, inside, chosen = genes
+    names, values, inside, chosen, what = genes
     rows = tall - 1.3 * line - foot
     fit = max(3, int(rows // (1.15 * LEAST_FONT)))
-    names, loadings, inside = names[:fit], loadings[:fit], inside[:fit]
+    names, values, inside = names[:fit], values[:fit], inside[:fit]
     each = float(np.clip(0.85 * rows / len(names), LEAST_FONT, small))
     beside = max(text_width(name, each) for name in names) + 6
     at = page.inset_axes(((left + beside) / width, (low + foot) / height, (whole - beside) / width, rows / height))
-    gene_bars(at, names, loadings, inside, each)
+    gene_bars(at, names, values, inside, each)
     at.tick_params(axis="x", labelsize=small)
     at.locator_params(axis="x", nbins=4)
-    write(left, low + tall, "Genes with the largest loadings", 1.05 * size)
+    write(left, low + tall, fitted(f"Genes with the largest {what}", whole, 1.05 * size), 1.05 * size)
     if chosen is None:
         return
     at.legend(

@@ -63,7 +63,7 @@ def loadings(
     KeyError
         If the model has no such factor or gene set, or there is no model.
     ValueError, TypeError
-        If `n_genes` is no positive integer, `gene_set` no name, or `ax` are no Axes.
+        If `n_genes` is no positive integer, `gene_set` no name, `ax` are no Axes, or the model is a network without loadings.
 
     Notes
     -----
@@ -107,7 +107,7 @@ def top_genes(
     model: Any, number: int, factor: str, gene_set: str | None, n_genes: int
 ) -> tuple[list[str], np.ndarray, np.ndarray, int | None]:
     """Genes with the largest loadings, their loadings, whether each is in the set, and the set."""
-    values = np.asarray(model.loadings)[:, number]
+    values = get.loadings(model).iloc[:, number].to_numpy()
     top = np.argsort(-np.abs(values), kind="stable")[:n_genes]
     chosen = _gene_set(model, number, factor, gene_set)
     inside = np.zeros(values.size, dtype=bool)

@@ -9,29 +9,34 @@ import numpy as np
 
 from omicstl import get
 from omicstl._core.checks import check_choice, check_flag
-from omicstl._core.random import streams
 from omicstl._data import adata as reader, store
 from omicstl._data.commit import Result, check_target, commit
-from omicstl._data.features import check_overlap, match_features
-from omicstl.kernels import stats
-from omicstl.models import projection
+from omicstl.models.base import EncoderModel
 
-from . import _project_factors as factors_of, _project_quality as quality_of, _project_units as units_of
+from . import (
+    _project_encoder as encoder_way,
+    _project_factors as factors_of,
+    _project_linear as linear_way,
+    _project_modules as modules_way,
+    _project_quality as quality_of,
+    _project_rows as rows_of,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from omicstl.models.base import LinearModel
+    from omicstl.get import Model
 
 STANDARDIZE = ("auto", "query", "reference", "center", "none")
 
 
 def project(
     adata: AnnData,
-    reference: AnnData | LinearModel | str | Path,
+    reference: AnnData | Model | str | Path,
     *,
     key: str | None = None,
     layer: str | None = None,
+    obsm: str | None = None,
     standardize: str = "auto",
     missing: str = "model",
     key_added: str | None = None,
@@ -45,12 +50,13 @@ def project(
 
     .. math:: B = (Z_o^\top Z_o + \lambda I)^{-1} Z_o^\top Y_o
 
-    with :math:`Z_o` the loadings of the genes observed.
+    with :math:`Z_o` the loadings of the genes observed. Networks (`omicstl.tl.deepprofile`, `omicstl.tl.vae`) get rows with the
+    missing genes filled in, modules of genes (`omicstl.pp.gene_modules`) the mean of the genes that are there.
 
     Parameters
     ----------
     adata
-        Log expression with the gene names of the model. Dense, CSR, CSC, backed or dask; it is read in blocks and never made
+        Log expression with the gene names of the model; raw counts for a network that was trained on counts. Dense, CSR, CSC, backed or dask; it is read in blocks and never made
         dense. Shape (n_obs, n_vars); extra genes are ignored, order does not matter.
     reference
         An AnnData with a fitted model, a model (`omicstl.get.model`, `omicstl.io.factor_table`), or the path of a model
@@ -59,13 +65,16 @@ def project(
         Name that the fit was written under in `reference`. `None` takes the only model there.
     layer
         Matrix to use. `None` uses ``adata.X``.
+    obsm
+        Score ``adata.obsm[obsm]`` instead of genes, for a model that was learnt from such a matrix, e.g. means of gene modules.
     standardize
         Which mean and standard deviation make z-scores: ``"query"`` those of `adata`; ``"reference"`` those of the training
         data; ``"center"`` the mean of `adata` and the spread of the training data; ``"none"`` if the values are z-scores
         already; ``"auto"`` the query's from 10 observations on, and below that the reference's if the genes lie a median of
-        at most 1 SD off, else an error.
+        at most 1 SD off, else an error. For counts ``"auto"`` is the reference's.
     missing
-        ``"model"`` solves on the genes at hand; ``"mean"`` fills in zeros, the arithmetic of MultiPLIER, which shrinks scores.
+        ``"model"`` solves on the genes at hand, and for a network fills in what the others are expected to be, given these;
+        ``"mean"`` fills in zeros, the arithmetic of MultiPLIER and DeepProfile, which shrinks scores.
     key_added
         Name of everything that is written. `None` takes `key`, or the kind of the model.
     force
@@ -79,16 +88,21 @@ def project(
 
     ``obsm[key_added]``
         Scores, float32, shape (n_obs, n_factors), unitless.
+    ``obsm[key_added + "_sd"]``
+        Of a network: standard deviations of the scores, as the model gives them for complete rows. What missing genes add is told
+        by ``expected_r``.
     ``varm[key_added]``
-        Loadings of the genes used, zero elsewhere.
+        Loadings of the genes used, zero elsewhere. Nothing for a network without linear decoder, or with `obsm`.
     ``obs[key_added + "_r2"]``, ``obs[key_added + "_r2_null"]``
         Share of an observation's variance over genes (after removing each gene's mean in `adata`) that is predicted for each
-        gene from all others, and the largest of the same with genes permuted; NaN below 3 observations.
+        gene from all others, and the largest of the same with genes permuted; NaN below 3 observations. For a network the
+        prediction is that of the principal components it keeps.
     ``uns[key_added]``
         ``reference`` (kind, digest, key), ``names``, ``params`` (with the `standardize` that was used) and ``quality``: ``factors``
-        (expected correlation and slope against the score on all genes, ``interpretable`` from 0.8 on, and never where the
-        verdict is "refused"), ``gene_coverage``,
-        ``missing_genes``, ``offset`` and ``scale_ratio`` of each of ``shared_genes``, ``median_offset``, ``r2``, ``r2_expected`` (of the
+        (expected correlation and slope against the score on all genes, ``present_loading``, the share of squared loadings on the
+        genes at hand, or for a network of squared covariances of score and genes; ``interpretable`` from 0.8 on, and never where
+        the verdict is "refused"), ``gene_coverage``, for a network ``captured_variance`` (share of the variance of its components
+        that lies on the genes at hand), ``missing_genes``, ``offset`` and ``scale_ratio`` of each of ``shared_genes``, ``median_offset``, ``r2``, ``r2_expected`` (of the
         reference's own samples on these genes), ``r2_null``, ``share_above_null`` and the ``verdict``: "supported", "weak"
         (r2 below half of what is expected), "refused" (fewer than half of the observations above the null) or "not assessed".
         ``summary`` and ``factors`` are the reference's: its tested gene sets, and the top genes and stability of each factor.
@@ -98,23 +112,36 @@ def project(
     TypeError
         If X is not numeric, or an argument is of the wrong kind.
     KeyError
-        If `layer` or the model is missing, or there are several models and no `key`.
+        If `layer`, `obsm` or the model is missing, or there are several models and no `key`.
     ValueError
-        If no gene is shared (both kinds of identifiers are named), values are NaN, infinite or huge, names repeat, `key_added`
-        holds a fit, or the offset forbids `standardize`. `adata` is then unchanged.
+        If no gene is shared (both kinds of identifiers are named), values are NaN, infinite or huge, or negative where counts
+        are needed, names repeat, `key_added` holds a fit or what this projection would leave behind, or the offset forbids
+        `standardize`. `adata` is then unchanged.
 
     Warns
     -----
     TransferWarning
-        If genes lie more than 1 SD off, many genes are missing, factors are not determined, or the transfer is refused.
+        If genes lie more than 1 SD off, many genes are missing, factors are not determined, the transfer is refused, or the
+        reference has not seen a batch or another level of a covariate (its average is used).
+    ScaleWarning
+        If values are on another scale than log expression, or than counts where these are needed.
 
     Notes
     -----
     ``standardize="query", missing="mean"`` is `GetNewDataB` of MultiPLIER (``util/plier_util.R``), but a gene of one value counts
     as missing instead of turning every score into NaN. Z-scoring a cohort of patients alone removes what all patients
     share: scores then compare patients with each other, not with health. Leave-one-gene-out residuals are
-    :math:`e_g / (1 - h_g)`, exact for a ridge. Two passes; O(n_obs · n_genes · k) times the number of permutations (20, or 4
-    above 10,000 observations); memory is that of a block.
+    :math:`e_g / (1 - h_g)`, exact for a ridge.
+
+    Networks: genes are filled in by their conditional mean under a factor analysis of the training data, which is made of the
+    stored components :math:`V`, up to 50, each with the variance that rows outside of the training data share. That is less than
+    the stored one :cite:p:`Donoho2018`, and none for components that only fit their rows; with all of a small cohort's components,
+    filling in would be worse than zeros. DeepProfile itself takes zeros and the query's own statistics. Expected correlations come
+    from 1,000 rows drawn from the same Gaussian (with a fixed seed), as there is no closed form. Counts become
+    ``log1p(x / total * target_sum)``; with genes missing, total and target are those of the genes at hand.
+
+    Two passes, four for counts; O(n_obs · n_genes · k) times the number of permutations (20, or 4 above 10,000 observations), and for
+    networks the encoding of the rows and, with genes missing, of 2,000 more; memory is that of a block.
 
     Examples
     --------
@@ -132,35 +159,20 @@ def project(
     if isinstance(reference, str | Path) and Path(reference).suffix in (".h5ad", ".zarr"):
         reference = reader.read_uns(reference)
     model: Any = get.model(reference, key)
-    target = key_added if key_added is not None else _default_key(reference, key, model)
+    target = key_added if key_added is not None else key if key is not None else model.kind
     check_target(adata, target, kind="projection", copy=copy)
-    expression = reader.read(adata, layer=layer)
-    found = match_features(expression.var_names, model.features)
-    check_overlap(found, expression.var_names, model.features, "adata.var_names", "the reference")
-    rows = expression.select(found.have_index)
-    summary = reader.summarise(rows)
-    reader.check_scale(rows, summary, expected="zscore" if standardize == "none" else "log")
-    seen = stats.finish(summary)
-    units = units_of.choose(model, found.want_index, seen, standardize, force)
-    used = units.scale > 0
-    units_of.warn_constant(rows, used, units)
-    if not used.any():
-        msg = f"All {used.size} shared genes have one value in every observation of {expression.where}; nothing can be projected."
-        raise ValueError(msg)
-    if not used.all():  # choosing columns again would convert a CSC matrix again
-        rows = rows.select(np.flatnonzero(used))
-    present = found.want_index[used]
-    part = projection.panel(model, present, missing)
-    n_null = 20 if rows.rows.n_rows <= 10_000 else 4
-    orders = [streams(0).generator("permuted genes", i).permutation(present.size) for i in range(n_null)]
-    scored = projection.score_rows(
-        rows.rows.blocks(), rows.rows.n_rows, part, units.centre[used], units.scale[used], seen.mean[used], orders
-    )
-    quality = quality_of.measure(model, present, part, scored, units, found.missing)
-    quality["shared_genes"] = expression.var_names[found.have_index]
-    loadings = np.zeros((adata.n_vars, part.loadings.shape[1]), dtype=np.float32)
-    loadings[found.have_index[used]] = part.loadings
     there = _key_there(reference, key)
+    _check_place(reference, there, obsm)
+    matched = rows_of.match(adata, model, layer, obsm, standardize, force)
+    if isinstance(model, EncoderModel):
+        found = encoder_way.score(model, adata, matched, missing)
+    elif model.kind == "gene_modules":
+        found = modules_way.score(model, matched, missing)
+    else:
+        found = linear_way.score(model, matched, missing)
+    quality = quality_of.measure(model, matched, found)
+    with_loadings = found.loadings is not None and obsm is None
+    _check_leftovers(adata, target, sd=found.sd is not None, loadings=with_loadings)
     uns = {
         "kind": "projection",
         "version": 1,
@@ -171,27 +183,30 @@ def project(
         },
         "names": model.names,
         "params": {
-            "standardize": units.standardize,
+            "standardize": matched.units.standardize,
             "requested": standardize,
             "missing": missing,
             "layer": layer,
-            "n_obs": rows.rows.n_rows,
-            "n_genes": int(present.size),
+            "obsm": obsm,
+            "n_obs": matched.rows.rows.n_rows,
+            "n_genes": int(matched.present.size),
             "n_reference_genes": int(model.features.size),
+            "scored_by": found.scored_by,
+            **found.params,
         },
         "quality": quality,
         **factors_of.describe(model, reference, there),
     }
-    result = Result(
-        key=target,
-        obsm={target: scored.scores},
-        varm={target: loadings},
-        obs={f"{target}_r2": scored.r2, f"{target}_r2_null": scored.r2_null},
-        uns=uns,
-    )
+    scores, varm = {target: found.scored.scores}, {}
+    if found.sd is not None:
+        scores[f"{target}_sd"] = found.sd
+    if found.loadings is not None and with_loadings:
+        varm[target] = np.zeros((adata.n_vars, found.loadings.shape[1]), dtype=np.float32)
+        varm[target][matched.have] = found.loadings
+    obs = {f"{target}_r2": found.scored.r2, f"{target}_r2_null": found.scored.r2_null}
     quality_of.doubt(quality, target)  # before anything is written, in case that warnings are errors
-    written = commit(adata, result, copy=copy)
-    quality_of.tell(quality, units, target)
+    written = commit(adata, Result(key=target, obsm=scores, varm=varm, obs=obs, uns=uns), copy=copy)
+    quality_of.tell(quality, matched.units.standardize, "obsm, varm, obs" if varm else "obsm, obs", target)
     return written
 
 
@@ -202,5 +217,25 @@ def _key_there(reference: Any, key: str | None) -> str | None:
     return get.fit_key(reference) if key is None else key
 
 
-def _default_key(reference: Any, key: str | None, model: LinearModel) -> str:
-    return key if key is not None else model.kind
+def _check_leftovers(adata: AnnData, key: str, *, sd: bool, loadings: bool) -> None:
+    """Refuse to leave behind, beside new scores, what an earlier result of another kind has written under the key."""
+    left = [f"obsm[{key + '_sd'!r}]"] if not sd and f"{key}_sd" in adata.obsm else []
+    left += [f"varm[{key!r}]"] if not loadings and key in adata.varm else []
+    if left:
+        msg = (
+            f"{' and '.join(left)} would stay beside the new scores of {key!r} and belong to others. Choose another `key_added`, "
+            f"or delete them: del adata.{left[0]}."
+        )
+        raise ValueError(msg)
+
+
+def _check_place(reference: Any, key: str | None, obsm: str | None) -> None:
+    """Refuse to look for the columns of a matrix among genes."""
+    entry = reference.uns[key] if key is not None else {}
+    used = entry["params"].get("obsm") if "params" in entry else None
+    if used is not None and obsm is None:
+        msg = (
+            f"The reference {key!r} was learnt from obsm[{str(used)!r}], not from genes. Make the same of these data (for gene modules: "
+            f"otl.tl.project(adata, reference, key={str(used)!r})) and pass obsm={str(used)!r}."
+        )
+        raise ValueError(msg)

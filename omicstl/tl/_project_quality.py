@@ -9,48 +9,43 @@ import pandas as pd
 
 from omicstl._core.checks import listed
 from omicstl._core.log import TransferWarning, info, warn
-from omicstl.models import projection
 
-from ._project_units import Units
+from ._project_found import Found
+from ._project_rows import Matched
 
 if TYPE_CHECKING:
-    from omicstl.models.base import LinearModel
+    from omicstl.models.base import Model
 
 INTERPRETABLE = 0.8
 FEW_GENES = 0.5
+LITTLE_VARIANCE = 0.8
 
 
-def measure(
-    model: LinearModel,
-    present: np.ndarray,
-    part: projection.Panel,
-    scored: projection.Scored,
-    units: Units,
-    lost: np.ndarray,
-) -> dict[str, Any]:
-    factor = projection.factor_quality(model, present, part)
+def measure(model: Model, matched: Matched, found: Found) -> dict[str, Any]:
+    scored, units = found.scored, matched.units
     assessed = np.isfinite(scored.r2)
     above = float(np.mean(scored.r2[assessed] > scored.r2_null[assessed])) if assessed.any() else np.nan
-    expected = projection.expected_r2(model, present, part)
     middle = float(np.median(scored.r2[assessed])) if assessed.any() else np.nan
-    verdict = _verdict(above, middle, expected)
+    verdict = _verdict(above, middle, found.expected_r2)
     quality: dict[str, Any] = {
         "factors": pd.DataFrame(
             {
                 "factor": model.names,
-                "expected_r": factor.expected_r,
-                "expected_slope": factor.expected_slope,
-                "present_loading": factor.present_loading,
-                "interpretable": (factor.expected_r >= INTERPRETABLE) & (verdict != "refused"),
+                "expected_r": found.factor.expected_r,
+                "expected_slope": found.factor.expected_slope,
+                "present_loading": found.factor.present_loading,
+                "interpretable": (found.factor.expected_r >= INTERPRETABLE) & (verdict != "refused"),
             }
         ),
-        "gene_coverage": float(present.size / model.features.size),
-        "missing_genes": lost,
+        "gene_coverage": float(matched.present.size / model.features.size),
+        "missing_genes": matched.missing,
         "r2": middle,
-        "r2_expected": expected,
+        "r2_expected": found.expected_r2,
         "r2_null": float(np.median(scored.r2_null[assessed])) if assessed.any() else np.nan,
         "share_above_null": above,
         "verdict": verdict,
+        "shared_genes": matched.shared,
+        **found.quality,
     }
     if units.offset is not None and units.scale_ratio is not None:
         quality["offset"] = units.offset
@@ -67,17 +62,24 @@ def _verdict(above: float, r2: float, expected: float) -> str:
     return "supported" if r2 >= 0.5 * expected else "weak"
 
 
-def tell(quality: dict[str, Any], units: Units, key: str) -> None:
+def tell(quality: dict[str, Any], standardize: str, slots: str, key: str) -> None:
     info(
-        f"Projected with {quality['gene_coverage']:.0%} of the reference's genes, standardised by {units.standardize!r}; "
-        f"verdict: {quality['verdict']}. Written to obsm, varm, obs and uns[{key!r}]."
+        f"Projected with {quality['gene_coverage']:.0%} of the reference's genes, standardised by {standardize!r}; "
+        f"verdict: {quality['verdict']}. Written to {slots} and uns[{key!r}]."
     )
 
 
 def doubt(quality: dict[str, Any], key: str) -> None:
     factors = quality["factors"]
     poor = factors["factor"][factors["expected_r"] < INTERPRETABLE]
-    if quality["gene_coverage"] < FEW_GENES:
+    captured = quality.get("captured_variance", 1.0)
+    if captured < LITTLE_VARIANCE:
+        warn(
+            f"The genes at hand ({quality['gene_coverage']:.0%} of the reference's) carry {captured:.0%} of the variance of its "
+            "components; the rest is filled in from them.",
+            TransferWarning,
+        )
+    elif quality["gene_coverage"] < FEW_GENES:
         warn(f"Only {quality['gene_coverage']:.0%} of the reference's genes are in the data.", TransferWarning)
     if len(poor):
         warn(

@@ -12,7 +12,7 @@ from omicstl._data import adata as reader
 from omicstl.kernels import stats
 
 if TYPE_CHECKING:
-    from omicstl.models.base import LinearModel
+    from omicstl.models.base import EncoderModel, LinearModel
 
 OWN_STATISTICS = 10  # observations from which a cohort's own mean and spread are taken
 OFFSET_WARNS, OFFSET_REFUSES = 1.0, 3.0  # median shift per gene, in standard deviations of the reference
@@ -28,7 +28,9 @@ class Units(NamedTuple):
     scale_ratio: np.ndarray | None
 
 
-def choose(model: LinearModel, present: np.ndarray, seen: stats.Finished, standardize: str, force: bool) -> Units:
+def choose(
+    model: LinearModel | EncoderModel, present: np.ndarray, seen: stats.Finished, standardize: str, force: bool
+) -> Units:
     """Choose the statistics that standardise the rows, by what was asked and by how far the genes lie off."""
     n, mean, scale = seen.n, seen.mean, np.sqrt(np.nan_to_num(seen.variance))
     offset = ratio = None

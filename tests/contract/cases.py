@@ -17,6 +17,7 @@ from omicstl.datasets._simulate import PathwayTruth
 
 N_OBS, N_QUERY, N_VARS = 40, 16, 200
 FIT = {"n_factors": 4, "max_iter": 60, "tol": 1e-3}
+FEW = otl.tl.Training(epochs=2, batch_size=20)
 #: Other names for the genes of the cases: some share one, some have none.
 PAIRS = pd.DataFrame(
     {"old": [f"GENE{i:03d}" for i in range(1, 180)], "new": [f"NEW{i // 2:03d}" for i in range(1, 180)]}
@@ -53,6 +54,24 @@ def query() -> AnnData:
 def fitted() -> AnnData:
     """The reference cohort with a fit of PLIER."""
     return _fitted().copy()
+
+
+def deepprofile(adata: AnnData, **options: Any) -> AnnData | None:
+    """`tl.deepprofile` with a small ensemble."""
+    small = {"latent_sizes": (3,), "n_members": 2, "n_clusters": 3, "n_comps": 8}
+    return otl.tl.deepprofile(adata, training=otl.tl.Training(epochs=2), **small, **options)
+
+
+@cache
+def _networked() -> AnnData:
+    adata = cohort()
+    deepprofile(adata)
+    return adata
+
+
+def networked() -> AnnData:
+    """The reference cohort with a small ensemble of networks."""
+    return _networked().copy()
 
 
 def tested() -> AnnData:
@@ -129,6 +148,56 @@ CASES = {
             "omicstl.kernels.moderated.fit_prior",
         ),
         Case(
+            "tl.enrich",
+            fitted,
+            lambda adata, **options: otl.tl.enrich(adata, gene_sets(), min_genes=28, fdr=1, **options),
+            "plier_enrichment",
+            _writes("enrich"),
+            0,
+            "omicstl.kernels.overrepresentation.upper_tail",
+        ),
+        Case(
+            "tl.attributions",
+            networked,
+            lambda adata, **options: otl.tl.attributions(adata, **options),
+            "deepprofile_attributions",
+            _writes("attributions"),
+            2,
+            "omicstl.kernels.co_activation.add_member",
+        ),
+        Case(
+            "tl.deepprofile",
+            cohort,
+            deepprofile,
+            "deepprofile",
+            _writes("deepprofile"),
+            2,
+            "omicstl.nn.ensemble.run",
+            seeded=True,
+        ),
+        Case(
+            "tl.vae",
+            cohort,
+            lambda adata, **options: otl.tl.vae(
+                adata, n_factors=3, decoder="linear", hidden=(8,), training=FEW, **options
+            ),
+            "vae",
+            _writes("vae"),
+            2,
+            "omicstl.models.vae_fit.train",
+            seeded=True,
+        ),
+        Case(
+            "pp.gene_modules",
+            cohort,
+            lambda adata, **options: otl.pp.gene_modules(adata, n_modules=8, n_top_genes=120, **options),
+            "gene_modules",
+            _writes("gene_modules"),
+            4,
+            "omicstl.kernels.kmeans.kmeans",
+            seeded=True,
+        ),
+        Case(
             "pp.match_distribution",
             query,
             lambda adata, **options: otl.pp.match_distribution(adata, _fitted(), **options),
@@ -169,5 +238,5 @@ def results(adata: AnnData, case: Case) -> dict[str, Any]:
     for slot in case.writes:
         room, name = slot.format(key=case.key).split("/")
         value = getattr(adata, room)[name]
-        found[f"{room}/{name}"] = value.to_numpy() if room == "obs" else value
+        found[f"{room}/{name}"] = value.to_numpy() if room in ("obs", "var") else value
     return found

@@ -30,8 +30,8 @@ VOCABULARY: dict[str, Any] = {
     "training": None,
     "force": False,
 }
-#: The same word on the two sides of a method: how many to simulate, and how many to fit.
-DIFFER = {"n_factors"}
+#: The same word on the two sides of a method: how many to simulate, and how many to fit or to use. Ways differ from verb to verb.
+DIFFER = {"n_factors", "n_obs", "method"}
 #: What is the first or second argument, never an option.
 ROLES = {"adata": 0, "reference": 1}
 #: Words that mean something which has a name already.
@@ -134,6 +134,7 @@ def test_options_are_keywords():
         "a",
         "b",
         "contrast",
+        "truth",
         "result",
         "factor",
         "first",

@@ -26,7 +26,8 @@ def test_there_is_a_file_for_every_kind_and_version():
 def test_it_loads_and_can_be_rebuilt(path):
     model = otl.io.read_model(path)
     assert model.kind == path.stem.rsplit("_", 1)[0]
-    assert model.loadings.shape == (model.features.size, model.names.size)
+    if model.kind != "deepprofile":  # its networks have no loadings
+        assert model.loadings.shape == (model.features.size, model.names.size)
     assert from_dict(model.to_dict()).names.tolist() == model.names.tolist()
 
 

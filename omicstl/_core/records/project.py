@@ -15,7 +15,7 @@ RECORD = Record(
     citations=("Taroni2019",),
     paragraph=(
         "[[Samples were scored on {n_names} factors of a {reference_kind} model]]"
-        "[[ (SHA-256 {reference_digest_short})]] fitted on other data, by ridge regression of expression on its loadings "
+        "[[ (SHA-256 {reference_digest_short})]] fitted on other data[[, by {scored_by},]] "
         "as in MultiPLIER (Taroni et al., 2019) with omicstl {omicstl_version}"
         "[[; {n_genes} of its {n_reference_genes} genes were measured]]"
         "[[; genes were standardised with the option '{standardize}']]"
