@@ -111,7 +111,8 @@ def deepprofile(
     ``uns[key_added]``
         ``names`` ("DP1", the largest cluster, ..., "PC1", ...); ``nodes``: a row for each latent unit, with its cluster, sign, divergence
         and correlation with its factor; ``clusters``: numbers of units and networks, ``stability`` (median over networks, of the latent size that most
-        units come from, of the largest correlation of a unit with the factor), ``cohesion`` (mean correlation of its units with it), share of each latent size; ``history``;
+        units come from, of the largest correlation of a unit with the factor), ``cohesion`` (mean correlation of its units with it), share of each latent size; ``history``; ``converged``,
+        ``n_iter`` (epochs);
         ``params``; and the ``model`` (`omicstl.get.model`), the encoders only.
 
     What an earlier fit under this name has left, and attributions and enrichment computed from it, is removed.
@@ -131,6 +132,8 @@ def deepprofile(
     -----
     ScaleWarning
         If the values look like counts or are not logarithmic.
+    ConvergenceWarning
+        If `training` has `patience` and networks were not stopped by it.
     UserWarning
         If genes have one value in all observations (they are left out), or latent sizes are not below `n_comps`.
 
@@ -175,8 +178,8 @@ def deepprofile(
     with progress_bar(deepprofile_train.n_steps(settled, reduced.scores, have), "DeepProfile", progress) as bar:
         hooks = deepprofile_train.Hooks(have, members.save, members.running, members.save_running, bar.update)
         fit = parts.fit_deepprofile(data.features, data.data, reduced, settled, random, hooks)
-    found.doubt(fit)
     params = given.params(settled, data, random, layer, obsm, batch_key)
+    found.doubt(fit, params)
     written = commit(adata, found.result(adata, fit, params, key_added, model_path), copy=copy)
     found.tell(fit, key_added)
     return written

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicstl._core.log import info, warn
+from omicstl._core.log import ConvergenceWarning, info, warn
 from omicstl._data import store
 from omicstl._data.commit import Result, of_earlier_fit
 
@@ -35,6 +35,8 @@ def result(adata: AnnData, fit: Fit, params: dict[str, Any], key: str, model_pat
         "digest": digest,
         "params": params | {"n_clusters": model.n_clusters},
         "names": model.names,
+        "converged": not unfinished(fit, params),
+        "n_iter": max(epochs_of(fit).values()),
         "nodes": nodes(fit),
         "clusters": clusters(fit),
         "history": history(fit),
@@ -96,8 +98,27 @@ def history(fit: Fit) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def doubt(fit: Fit) -> None:
+def epochs_of(fit: Fit) -> dict[tuple[int, int], int]:
+    """Epochs that each member was trained."""
+    return {name: int(np.isfinite(values[:, 0]).sum()) for name, values in fit.history.items()}
+
+
+def unfinished(fit: Fit, params: dict[str, Any]) -> list[tuple[int, int]]:
+    """Members that `patience` did not stop; none where it was not asked for."""
+    if params["patience"] is None:
+        return []
+    return [name for name, epochs in epochs_of(fit).items() if epochs == params["epochs"]]
+
+
+def doubt(fit: Fit, params: dict[str, Any]) -> None:
     """Warn before anything is written, in case that warnings are errors."""
+    late = unfinished(fit, params)
+    if late:
+        warn(
+            f"The loss on held-out observations was still falling in {len(late)} of {len(fit.history)} networks at epoch "
+            f"{params['epochs']}. Train longer: training=otl.tl.Training(epochs={2 * params['epochs']}, ...).",
+            ConvergenceWarning,
+        )
     active = fit.clusters.active
     if not active.all():
         warn(

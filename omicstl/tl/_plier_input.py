@@ -73,6 +73,9 @@ def check_path(model_path: str | Path | None) -> None:
     if not path.parent.is_dir():
         msg = f"The folder {str(path.parent)!r} of `model_path` does not exist; create it first."
         raise FileNotFoundError(msg)
+    if path.suffix.lower() in (".h5ad", ".zarr", ".rds"):
+        msg = f"`model_path` is for the model alone, and {path.name!r} is the name of another kind of file. Use {path.stem + '.npz'!r}."
+        raise ValueError(msg)
     if path.is_dir():
         msg = (
             f"`model_path` must be a file, got the folder {model_path!r}. Give it a name: {str(path / 'plier.npz')!r}."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from omicstl.models.vae_fit import Fit
 
+FEW_HELD = 5  # observations
 LOGS = ("loss", "reconstruction", "kl", "validation")
 
 
@@ -104,6 +105,11 @@ def doubt(fit: Fit, params: dict[str, Any]) -> None:
         warn(
             f"None of the {active.size} factors carries anything (variance of the scores at most {fit.spread.max():.2g}): the network "
             "reconstructs without them. Train longer, lower `kl_weight`, or use `kl_warmup` or `free_bits`."
+        )
+    if 0 < fit.n_held < FEW_HELD:
+        warn(
+            f"{fit.n_held} observation{'s' if fit.n_held > 1 else ''} held out decided when to stop (best epoch {fit.best_epoch}), which is "
+            "hardly more than chance. Hold out more, or none: training=otl.tl.Training(epochs=100)."
         )
     if not _converged(fit, params):
         warn(

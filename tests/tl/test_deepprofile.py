@@ -66,7 +66,7 @@ def test_epochs_depend_on_the_number_of_observations():
 
 def test_validation_keeps_the_best_epoch():
     adata = cohort()
-    training = otl.tl.Training(epochs=60, validation=0.3, patience=3, learning_rate=5e-3)
+    training = otl.tl.Training(epochs=400, validation=0.3, patience=3, learning_rate=5e-3)
     otl.tl.deepprofile(adata, **(QUICK | {"training": training}))
     history = adata.uns["deepprofile"]["history"]
     assert history["validation"].notna().all()
@@ -74,9 +74,19 @@ def test_validation_keeps_the_best_epoch():
     best = history.loc[history.groupby(["latent_size", "member"])["validation"].idxmin()].set_index(
         ["latent_size", "member"]
     )["epoch"]
-    stopped = ended < 60
-    assert stopped.any()
-    np.testing.assert_array_equal(ended[stopped] - best[stopped], 3)
+    assert (ended < 400).all()
+    np.testing.assert_array_equal(ended - best, 3)
+    entry = adata.uns["deepprofile"]
+    assert entry["converged"]
+    assert entry["n_iter"] == ended.max()
+
+
+def test_networks_that_were_not_stopped_are_told_of():
+    adata = cohort()
+    training = otl.tl.Training(epochs=2, validation=0.3, patience=2)
+    with pytest.warns(otl.ConvergenceWarning, match="still falling in 4 of 4 networks at epoch 2"):
+        otl.tl.deepprofile(adata, **(QUICK | {"training": training}))
+    assert not adata.uns["deepprofile"]["converged"]
 
 
 def test_batches_are_standardised_apart():
