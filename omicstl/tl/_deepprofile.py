@@ -156,8 +156,8 @@ def deepprofile(
     >>> adata, _ = otl.datasets.simulate_pathways(rng=0)
     >>> quick = otl.tl.Training(epochs=5)
     >>> otl.tl.deepprofile(adata, latent_sizes=(3, 5), n_members=2, n_clusters=4, training=quick)
-    >>> adata.obsm["deepprofile"].shape
-    (60, 4)
+    >>> adata.obsm["deepprofile"].shape  # four clusters, five components
+    (60, 9)
     """
     options = given.config(latent_sizes, n_members, n_clusters, clustering, linear, n_comps, kl_weight, training)
     check_path(model_path)
