@@ -43,7 +43,9 @@ def test_standardised_within_groups(source):
     x[CODES == 1, 2] = 3.0  # of one value within a group
     frame, groups = pd.DataFrame(x.astype(float)), pd.Series(CODES)
     data = vae_data.gaussian(source(x.copy()), "gaussian", frame.mean().to_numpy(), frame.std().to_numpy(), NONE, CODES)
-    expected = ((frame - frame.groupby(groups).transform("mean")) / frame.groupby(groups).transform("std")).to_numpy()
+    expected = ((frame - frame.groupby(groups).transform("mean")) / frame.groupby(groups).transform("std")).to_numpy(
+        copy=True
+    )
     expected[CODES == 1, 2] = 0
     np.testing.assert_allclose(np.concatenate(list(data.inputs())), expected, atol=1e-5)
     index = np.array([50, 3, 3, 17])
