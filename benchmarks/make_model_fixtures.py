@@ -41,6 +41,19 @@ def published(adata, model) -> otl.get.Model:
         return otl.io.read_plier(folder)
 
 
+def responses(folder: Path, few: otl.tl.Training) -> None:
+    """Predictors of a drug response, by ridge and by networks."""
+    cells, lines, _ = otl.datasets.simulate_drug_response(60, 40, 120, rng=0)
+    network = otl.tl.ResponseNetwork(term=None, n_members=2, hidden=(6,), n_latent=3, n_comps=8)
+    for name, level, training in (
+        ("scdeal", otl.tl.ResponseRidge(n_comps=8, n_members=4), None),
+        ("scdeal_network", network, few),
+    ):
+        options = {"drugs": ["ln_ic50"], "sensitive": "low", "lineage_key": "tissue"}
+        otl.tl.scdeal(cells, lines, level=level, training=training, **options)
+        write(folder, f"{name}_1.npz", otl.get.model(cells, "scdeal"))
+
+
 def main(folder: Path) -> None:
     adata, truth = otl.datasets.simulate_pathways(40, 60, n_sets=6, n_factors=3, rng=0)
     otl.tl.plier(adata, truth.gene_sets, n_factors=4, max_iter=60, min_genes=5, progress=False)
@@ -55,6 +68,15 @@ def main(folder: Path) -> None:
     write(folder, "vae_1.npz", otl.get.model(adata, "vae"))
     otl.tl.deepprofile(adata, latent_sizes=(2, 3), n_members=2, n_clusters=3, n_comps=6, training=few)
     write(folder, "deepprofile_1.npz", otl.get.model(adata, "deepprofile"))
+    adata.obs["domain"] = ["old"] * 25 + ["new"] * 15
+    adata.obs["class"] = np.where(truth.scores[:40, 0] > 0, "high", "low")
+    adata.obs.loc[adata.obs["domain"] == "new", "class"] = None
+    otl.tl.adapt(adata, domain_key="domain", label_key="class", method="coral", safeguard=False)
+    write(folder, "adapt_1.npz", otl.get.model(adata, "adapt"))
+    options = {"domain_key": "domain", "label_key": "class", "safeguard": False, "n_members": 2}
+    otl.tl.adapt(adata, method="mmd", training=few, key_added="deep", **options)
+    write(folder, "adapt_network_1.npz", otl.get.model(adata, "deep"))
+    responses(folder, few)
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.random((12, 2)), index=[f"g{i}" for i in range(12)], columns=["LV1", "LV2"])
     write(folder, "factor_table_1.npz", otl.io.factor_table(table, penalty=2.0))

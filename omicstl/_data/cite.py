@@ -15,7 +15,11 @@ from anndata import AnnData
 from omicstl._core.registry import Record, fill, record, records
 
 _ALWAYS = ("Wolf2018", "Virshup2024", "Bradbury2018")
-_KINDS = {"projection": "project", "enrichment": "enrich"}  # where the kind of a result is not the name of its record
+_KINDS = {
+    "projection": "project",
+    "enrichment": "enrich",
+    "assessment": "assess",
+}  # where the kind of a result is not the name of its record
 _PACKAGE = (
     "The analysis used omicstl {omicstl_version} with anndata (Virshup et al., 2024), scanpy (Wolf et al., 2018) and "
     "JAX (Bradbury et al., 2018)."
@@ -121,5 +125,7 @@ def _enumerated(value: np.ndarray) -> str | None:
 
 def _reference_citations(values: dict[str, object]) -> tuple[str, ...]:
     row = records().get(str(values.get("reference_kind")))
-    table = str(values.get("table_citation"))  # of a table of names that was used
-    return (*(row.citations if row is not None else ()), *([table] if table in references() else []))
+    more = [
+        str(values.get(name)) for name in ("table_citation", "level_citation")
+    ]  # of a table of names, or a level, that was used
+    return (*(row.citations if row is not None else ()), *(key for key in more if key in references()))

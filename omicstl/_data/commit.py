@@ -33,6 +33,8 @@ class Result:
     varm: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Any] = field(default_factory=dict)
     uns: Mapping[str, Any] | None = None
+    more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Further entries of `uns`, by their names."""
     drop: tuple[tuple[str, str], ...] = ()
 
 
@@ -131,6 +133,9 @@ def _validated(adata: AnnData, result: Result) -> list[tuple[str, str, Any]]:
             values.append((slot, name, convert(value, f"{slot}[{name!r}]", shape)))
     if result.uns is not None:
         values.append(("uns", result.key, owned(result.uns, f"uns[{result.key!r}]")))
+    for name, entry in result.more.items():
+        check_key_name("a name in uns", name)
+        values.append(("uns", name, owned(entry, f"uns[{name!r}]")))
     written = {(slot, name) for slot, name, _ in values}
     values += [(slot, name, _ABSENT) for slot, name in result.drop if (slot, name) not in written]
     return values

@@ -15,6 +15,10 @@ KINDS = {
     "vae": "vae_model.VaeModel",
     "deepprofile": "deepprofile.DeepprofileModel",
     "gene_modules": "gene_modules.GeneModules",
+    "adapt": "adapt_model.AdaptModel",
+    "adapt_network": "adapt_deep.NetworkAdaptModel",
+    "scdeal": "response.ResponseModel",
+    "scdeal_network": "response_network_model.NetworkModel",
 }
 
 

@@ -8,9 +8,11 @@ from ._loadings import loadings
 from ._projection_quality import projection_quality
 from ._rank_factors_groups import rank_factors_groups
 from ._replication import replication
+from ._response import response
 from ._stability import stability
 from ._training import training
 from ._transfer import transfer
+from ._transfer_report import transfer_report
 from ._uncertainty import uncertainty
 from ._weights import weights
 
@@ -23,9 +25,11 @@ __all__ = [
     "projection_quality",
     "rank_factors_groups",
     "replication",
+    "response",
     "stability",
     "training",
     "transfer",
+    "transfer_report",
     "uncertainty",
     "weights",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 import omicstl as otl
+from omicstl._core.log import TransferWarning
 from omicstl._core.registry import records
 from omicstl.datasets._simulate import PathwayTruth
 
@@ -69,6 +71,18 @@ def _networked() -> AnnData:
     return adata
 
 
+@cache
+def _projected() -> AnnData:
+    adata = query()
+    otl.tl.project(adata, _fitted())
+    return adata
+
+
+def projected() -> AnnData:
+    """The second cohort with the scores of the fit."""
+    return _projected().copy()
+
+
 def networked() -> AnnData:
     """The reference cohort with a small ensemble of networks."""
     return _networked().copy()
@@ -78,6 +92,48 @@ def tested() -> AnnData:
     """The reference cohort with a fit and with groups to compare."""
     adata = fitted()
     adata.obs["group"] = ["a", "b", "c", "b"] * (N_OBS // 4)
+    return adata
+
+
+def domains() -> AnnData:
+    """The reference cohort as two platforms; classes are known in the first alone."""
+    adata, truth = cohort(), _simulated()[1]
+    adata.obs["platform"] = ["old"] * 24 + ["new"] * (N_OBS - 24)
+    high = np.where(truth.scores[:N_OBS, 0] > np.median(truth.scores[:N_OBS, 0]), "high", "low").astype(object)
+    adata.obs["class"] = pd.Categorical([*high[:24], *[None] * (N_OBS - 24)], categories=["high", "low"])
+    return adata
+
+
+@cache
+def _screen() -> tuple[AnnData, AnnData]:
+    cells, lines, _ = otl.datasets.simulate_drug_response(60, 50, N_VARS, rng=1)
+    cells.X = cells.X.toarray()
+    return cells, lines
+
+
+def screen() -> AnnData:
+    """Cells of a simulated drug screen, the first 40 of them."""
+    return _screen()[0][:N_OBS].copy()
+
+
+def other_screen() -> AnnData:
+    """Further cells of the same tumour."""
+    return _screen()[0][N_OBS:].copy()
+
+
+def scdeal(adata: AnnData, **options: Any) -> AnnData | None:
+    """`tl.scdeal` for one drug; that genes are few is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TransferWarning)
+        return otl.tl.scdeal(
+            adata, _screen()[1], drugs=["response"], sensitive="sensitive", lineage_key="tissue", **options
+        )
+
+
+@cache
+def _scored() -> AnnData:
+    adata = screen()
+    scdeal(adata)
     return adata
 
 
@@ -186,6 +242,46 @@ CASES = {
             2,
             "omicstl.models.vae_fit.train",
             seeded=True,
+        ),
+        Case(
+            "tl.assess",
+            projected,
+            otl.tl.assess,
+            "plier_assessment",
+            _writes("assess"),
+            0,
+            "omicstl.tl._assess_projection.decide",
+        ),
+        Case(
+            "tl.adapt",
+            domains,
+            lambda adata, **options: otl.tl.adapt(
+                adata, domain_key="platform", label_key="class", method="coral", **options
+            ),
+            "adapt",
+            _writes("adapt"),
+            2,
+            "omicstl.models.heads.fit_head",
+            seeded=True,
+        ),
+        Case(
+            "tl.scdeal",
+            screen,
+            scdeal,
+            "scdeal",
+            _writes("scdeal"),
+            6,
+            "omicstl.models.response_fit.fit_ridge",
+            seeded=True,
+        ),
+        Case(
+            "tl.predict",
+            other_screen,
+            lambda adata, **options: otl.tl.predict(adata, _scored(), **options),
+            "scdeal",
+            _writes("predict"),
+            4,
+            "omicstl.models.response_report.novelty_of",
         ),
         Case(
             "pp.gene_modules",

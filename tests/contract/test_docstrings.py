@@ -47,9 +47,9 @@ def test_signature(name: str) -> None:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     assert len(positional) <= 3, f"at most three positional arguments, got {[p.name for p in positional]}"
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    assert len(keywords) <= KEYWORDS + 8 * (name in ("tl.plier", "tl.vae", "tl.deepprofile")), (
-        "too many options for one verb"
-    )
+    assert len(keywords) <= KEYWORDS + 8 * (
+        name in ("tl.plier", "tl.vae", "tl.deepprofile", "tl.adapt", "tl.scdeal")
+    ), "too many options for one verb"
     for parameter in parameters:
         assert parameter.annotation is not parameter.empty, f"`{parameter.name}` has no type"
     assert inspect.signature(FUNCTIONS[name]).return_annotation is not inspect.Signature.empty

@@ -31,7 +31,7 @@ VOCABULARY: dict[str, Any] = {
     "force": False,
 }
 #: The same word on the two sides of a method: how many to simulate, and how many to fit or to use. Ways differ from verb to verb.
-DIFFER = {"n_factors", "n_obs", "method"}
+DIFFER = {"n_factors", "n_members", "n_obs", "n_permutations", "n_vars", "method", "level"}
 #: What is the first or second argument, never an option.
 ROLES = {"adata": 0, "reference": 1}
 #: Words that mean something which has a name already.
@@ -141,6 +141,10 @@ def test_options_are_keywords():
         "second",
         "n_obs",
         "n_vars",
+        "n_lines",
+        "n_cells",
+        "expression",
+        "models",
     }
     for word, functions in USES.items():
         for name, parameter in functions.items():

@@ -1,0 +1,217 @@
+"""What measures of two domains share: the rows of each, in few columns, and their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from omicstl._core.checks import check_number, check_text, listed, missing_key, near_miss
+from omicstl._data import adata as reader
+from omicstl._data.obsm import read_obsm
+from omicstl.models import domain_space
+
+LEAST = 10
+check_adata = reader.check_adata
+
+
+class Domains(NamedTuple):
+    """Positions of rows and their coordinates: those drawn for a measure, and of the source those that weights are for."""
+
+    source: str
+    target: str
+    source_rows: np.ndarray
+    target_rows: np.ndarray
+    x_source: np.ndarray
+    x_target: np.ndarray
+    all_source: np.ndarray
+    x_all_source: np.ndarray
+
+
+class Labels(NamedTuple):
+    """Codes of classes, or numbers, NaN where unknown; `names` are the classes, empty for numbers."""
+
+    y: np.ndarray
+    names: list[str]
+
+
+def column(adata: AnnData, key: str, argument: str) -> pd.Series:
+    """Return a column of ``adata.obs``."""
+    check_adata(adata)
+    check_text(argument, key)
+    if key not in adata.obs.columns:
+        raise missing_key(key, "adata.obs", [str(name) for name in adata.obs.columns])
+    values = adata.obs[key]
+    if not isinstance(values, pd.Series):
+        msg = f"adata.obs has several columns {key!r}. Rename all but one."
+        raise ValueError(msg)
+    if values.dtype.kind in "mMc":
+        msg = f"adata.obs[{key!r}] has dtype {values.dtype}: dates, durations and complex numbers are no labels. Turn them into real numbers, or into classes."
+        raise TypeError(msg)
+    return values
+
+
+def absent(values: pd.Series) -> np.ndarray:
+    """Which values are missing: also text of nothing but spaces, and NaN where pandas keeps it apart from NA."""
+    gone = values.isna().to_numpy(dtype=bool)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        blank = [isinstance(name, str) and not name.strip() for name in values.cat.categories]
+        return gone | np.isin(values.cat.codes.to_numpy(), np.flatnonzero(blank))
+    if pd.api.types.is_numeric_dtype(values):
+        return gone | np.isnan(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return gone | np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
+
+
+def _levels(values: pd.Series) -> list[str]:
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        used = values.cat.remove_unused_categories().cat.categories
+        return [str(name) for name in used]
+    return sorted({str(value) for value in values.dropna()})
+
+
+def sides(
+    adata: AnnData, domain_key: str, source: Sequence[str] | None, target: str | None
+) -> tuple[str, str, np.ndarray, np.ndarray]:
+    """Names and row positions of the source, whose levels count as one, and of the target."""
+    reader.check_adata(adata)
+    values = column(adata, domain_key, "domain_key")
+    known = ~absent(values)
+    names, where = _levels(values[known]), f"adata.obs[{domain_key!r}]"
+    if isinstance(source, str):
+        msg = f"`source` must be a list of domains, got {source!r}. Write source=[{source!r}]."
+        raise TypeError(msg)
+    if source is not None and (not isinstance(source, Iterable) or not all(isinstance(name, str) for name in source)):
+        msg = f"`source` must be a list of domains, which are strings, got {source!r}. Domains of {where}: {listed(names, limit=20)}."
+        raise TypeError(msg)
+    check_text("target", target, optional=True)
+    for name in [*(source or ()), *([] if target is None else [target])]:
+        if name not in names:
+            msg = f"{name!r} is no domain of {where}.{near_miss(name, names)} Domains: {listed(names, limit=20)}."
+            raise ValueError(msg)
+    if target is None:
+        left = [name for name in names if name not in (source or ())]
+        if len(names) < 2 or (len(left) != 1 and len(names) != 2):
+            msg = f"Two domains are needed, and {where} has {len(names)}: {listed(names)}. Name `source` and `target`."
+            raise ValueError(msg)
+        target = left[-1]
+    wanted = [name for name in names if name != target] if source is None else list(dict.fromkeys(source))
+    if not wanted or target in wanted:
+        msg = f"`source` must name at least one domain other than the target {target!r}, got {wanted!r}."
+        raise ValueError(msg)
+    text = values.astype(object).map(str).to_numpy()
+    rows = np.flatnonzero(known & np.isin(text, wanted)), np.flatnonzero(known & (text == target))
+    for what, found in (("source", rows[0]), ("target", rows[1])):
+        if found.size < LEAST:
+            msg = f"The {what} has {found.size} observation{'' if found.size == 1 else 's'} in {where}; at least {LEAST} are needed."
+            raise ValueError(msg)
+    return " + ".join(wanted), target, *rows
+
+
+def read_matrix(adata: AnnData, obsm: str | None, layer: str | None) -> reader.Expression:
+    """Read the matrix that is compared."""
+    if obsm is not None and layer is not None:
+        msg = f"`layer` ({layer!r}) and `obsm` ({obsm!r}) were both given. Leave one of them out."
+        raise ValueError(msg)
+    return reader.read(adata, layer=layer) if obsm is None else read_obsm(adata, obsm)
+
+
+def read(
+    adata: AnnData,
+    domain_key: str,
+    source: Sequence[str] | None,
+    target: str | None,
+    *,
+    obsm: str | None,
+    layer: str | None,
+    n_comps: int | None,
+    max_obs: int,
+    generator: np.random.Generator,
+    keep: np.ndarray | None = None,
+    whole_source: bool = False,
+    scaled: bool = False,
+) -> Domains:
+    """
+    Read both domains in few columns: those of `obsm` as they are, or principal components of both domains together.
+
+    Of more than `max_obs` rows in a domain as many are drawn; rows that `keep` marks are drawn first. `whole_source` also gives the
+    coordinates of every source row, in blocks. `scaled` makes components of `obsm` as well. Up to 20 columns are all kept.
+    """
+    check_number("max_obs", max_obs, low=LEAST, integer=True)
+    if n_comps is not None:
+        check_number("n_comps", n_comps, low=1, integer=True)
+    expression = read_matrix(adata, obsm, layer)
+    names = sides(adata, domain_key, source, target)
+    drawn = [_drawn(rows, max_obs, generator, keep) for rows in names[2:]]
+    x = [finite(expression, rows) for rows in drawn]
+    reduce = obsm is None or n_comps is not None or scaled
+    if n_comps is None and expression.rows.n_cols <= domain_space.MOST:
+        n_comps = expression.rows.n_cols
+    space = domain_space.learn(*x, n_comps=n_comps) if reduce else None
+    at = (lambda block: block.astype(np.float64)) if space is None else space.transform
+    x_source, x_target = at(x[0]), at(x[1])
+    every = x_source
+    if whole_source:
+        rows = names[2]
+        size = max(1, 4_000_000 // max(expression.rows.n_cols, 1))
+        every = np.concatenate([at(finite(expression, rows[i : i + size])) for i in range(0, rows.size, size)])
+    return Domains(names[0], names[1], drawn[0], drawn[1], x_source, x_target, names[2], every)
+
+
+def _drawn(rows: np.ndarray, most: int, generator: np.random.Generator, keep: np.ndarray | None) -> np.ndarray:
+    if rows.size <= most:
+        return rows
+    order = generator.permutation(rows)
+    if keep is not None:
+        order = np.concatenate([order[keep[order]], order[~keep[order]]])
+    return np.sort(order[:most])
+
+
+def finite(expression: reader.Expression, rows: np.ndarray) -> np.ndarray:
+    """Dense rows, refused if a value is not finite."""
+    x = np.asarray(expression.rows.take(rows))
+    bad = ~np.isfinite(x).all(axis=1)
+    if bad.any():
+        msg = f"{expression.where} has NaN or infinite values in {int(bad.sum())} rows, first {str(expression.obs_names[rows[bad][0]])!r}. Leave these out."
+        raise ValueError(msg)
+    return x
+
+
+def labels(adata: AnnData, label_key: str, *, rows: np.ndarray | None = None) -> Labels:
+    """Read labels of all rows: a column of numbers with more than two values is numeric, all else is classes."""
+    values = column(adata, label_key, "label_key")
+    gone = absent(values)
+    some = values[~gone] if rows is None else values.iloc[rows][~gone[rows]]
+    if not len(some):
+        msg = f"adata.obs[{label_key!r}] is missing in all observations that would be used. Labels of the source are needed."
+        raise ValueError(msg)
+    y = np.full(len(values), np.nan)
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and some.nunique() > 2:
+        y[~gone] = values[~gone].to_numpy(dtype=np.float64)
+        if np.isinf(y).any():
+            msg = f"adata.obs[{label_key!r}] holds infinite values. Set them to NaN where the label is not known."
+            raise ValueError(msg)
+        return Labels(y, [])
+    if pd.api.types.is_numeric_dtype(values):
+        levels = [f"{value:g}" for value in np.sort(values[~gone].astype(float).unique())]
+        text = values[~gone].astype(float).map(lambda value: f"{value:g}")
+    else:
+        levels = _levels(values[~gone])
+        _check_classes(levels, int((~gone).sum()), label_key)
+        text = values[~gone].astype(object).map(str)
+    y[~gone] = pd.Index(levels).get_indexer(pd.Index(text.to_numpy()))
+    return Labels(y, levels)
+
+
+def _check_classes(levels: list[str], n: int, key: str) -> None:
+    """Refuse text that is no classes: numbers that were read as text, or a name for each observation."""
+    if len(levels) <= max(2, n // 2):
+        return
+    shown = listed(levels)
+    if pd.to_numeric(pd.Series(levels, dtype=object), errors="coerce").notna().all():
+        msg = f"adata.obs[{key!r}] holds numbers as text, {shown}. Make them numbers: adata.obs[{key!r}].astype(float)."
+    else:
+        msg = f"adata.obs[{key!r}] has {len(levels)} classes among {n} labels: {shown}. Classes need observations; is it a column of names?"
+    raise ValueError(msg)

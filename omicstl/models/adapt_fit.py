@@ -1,0 +1,92 @@
+"""An adaptation from problem to prediction: choose, weigh the sources, check against doing without, fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from omicstl._core.adaptation import Unaligned, ZScore
+from omicstl._core.random import Streams
+
+from . import adapt_safeguard, adapt_selection, adaptation, heads
+from .adapt_model import AdaptModel
+from .adaptation import Fitted, Problem
+from .source_weights import SourceWeights, enough, source_weights
+
+
+class Outcome(NamedTuple):
+    """All that is worth knowing of a fit."""
+
+    fitted: Fitted
+    method: str  # that was asked for, or chosen
+    used: str  # that predicts: the same, or what it fell back to
+    options: Any  # the record of `used`
+    weights: SourceWeights
+    used_weights: np.ndarray
+    candidates: tuple[str, ...]
+    scores: tuple[adapt_selection.Score, ...]
+    guard: adapt_safeguard.Guard | None
+    diagnostics: dict[str, np.ndarray]
+    fell_back: bool  # the safeguard replaced the transfer
+
+
+def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Outcome:
+    """
+    Fit the method that `options` is the record of; `None` chooses one without labels of the target.
+
+    With enough labelled rows of the target the transfer is compared with the target alone on held-out ones; else an alignment
+    is compared with none by what it does to the sources. Where that speaks against it and `safeguard` holds, the simpler one is fitted.
+    """
+    candidates: tuple[Any, ...] = ()
+    scores: tuple[adapt_selection.Score, ...] = ()
+    if options is None:
+        found = adapt_selection.select(problem, random)
+        candidates, scores, options = found.candidates, found.scores, found.candidates[found.chosen]
+    method = adaptation.METHODS[type(options)]
+    blind = problem.hidden()
+    prepared = method.prepare(blind, options, random)
+    plain = prepared if type(options) is ZScore and options.scale else adaptation.z_score(blind, ZScore(), random)
+    judged = enough(problem.task, problem.target.y)
+    weights = source_weights(prepared if method.closed else plain, problem)
+    guard, folded = None, None
+    if judged:
+        guard, folded = adapt_safeguard.guard_labelled(method, prepared, plain, problem, random)
+    elif method.closed and type(options) is not Unaligned:
+        if not scores:
+            candidates = (Unaligned(), options)
+            part = adapt_selection.some(problem, random)
+            scores = tuple(adapt_selection.score(one, part, random) for one in candidates)
+        mine = scores[candidates.index(options)]
+        guard = adapt_safeguard.guard_blind(problem, mine, scores[0], random)
+    name = adaptation.name_of(options)
+    used, used_weights = options, weights.weights
+    fell_back = bool(safeguard and guard is not None and guard.fall_back and used_weights.any())
+    if judged and (fell_back or not used_weights.any()):  # the target's own labels alone
+        used, prepared, used_weights = ZScore(), plain, np.zeros(len(problem.sources))
+    elif fell_back:
+        used, prepared = Unaligned(), adaptation.unaligned(blind, Unaligned(), random)
+    method = adaptation.METHODS[type(used)]
+    if not used_weights.any() and not heads.labelled(problem.target.y).any():
+        used_weights = np.ones(len(problem.sources))
+    fitted = method.fit(prepared, problem, used_weights)
+    if folded is not None and used is options:  # labelled rows of the target: what folds that had not seen them said
+        rows = heads.labelled(problem.target.y)
+        fitted = fitted._replace(target=np.where(rows[:, None], folded, fitted.target))
+    if isinstance(fitted.model, AdaptModel):
+        fitted = fitted._replace(model=replace(fitted.model, method=adaptation.name_of(used)))
+    diagnostics = prepared.diagnostics if isinstance(prepared, adaptation.Aligned) else {}
+    return Outcome(
+        fitted,
+        name,
+        adaptation.name_of(used),
+        used,
+        weights,
+        used_weights,
+        tuple(adaptation.name_of(one) for one in candidates),
+        scores,
+        guard,
+        diagnostics,
+        fell_back,
+    )

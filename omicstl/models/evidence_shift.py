@@ -1,0 +1,59 @@
+"""How many of the cells are sensitive, if expression of sensitive lines and cells is alike (numpy)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omicstl.models.evidence_source import Source
+from omicstl.models.verdict import Check, below, unchecked
+
+MOST = 0.3
+SENSITIVE_SHARE = 0.25  # the most sensitive quarter counts as sensitive where the response is a number
+
+
+def label_shift(source: Source, score: np.ndarray, binary: bool) -> Check:
+    """Estimate the share of sensitive cells by expectation and maximisation :cite:p:`Saerens2002`; rough after z-scoring."""
+    name = "share of sensitive cells"
+    y = source.y
+    sensitive = y > np.median(np.unique(y)) if binary else y >= np.quantile(y, 1 - SENSITIVE_SHARE)
+    share = float(sensitive.mean())
+    if not 0 < share < 1 or sensitive.sum() < 5 or (~sensitive).sum() < 5:
+        return unchecked(name, "Share of sensitive cells not checked: fewer than five lines are of a class.")
+    lines, cells = _scaled(source.out_of_fold), _scaled(score)
+    slope, offset = platt(lines, sensitive)
+    estimate = shifted(1 / (1 + np.exp(-(slope * cells + offset))), share)
+    value = abs(estimate - share)
+    said = f"About {100 * estimate:.0f} % of the cells look sensitive, {100 * share:.0f} % of the lines are (rough: both sides are centred)."
+    return Check(name, below(value, doubt=MOST), value, MOST, said)
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / max(float(values.std()), 1e-12)
+
+
+def platt(score: np.ndarray, positive: np.ndarray, n_steps: int = 25) -> tuple[float, float]:
+    """Slope and offset of a logistic regression on one score, by Newton's method."""
+    x = np.column_stack([score, np.ones_like(score)])
+    found = np.array([0.0, np.log(positive.mean() / (1 - positive.mean()))])
+    for _ in range(n_steps):
+        p = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
+        gradient = x.T @ (positive - p) - 1e-2 * np.array([found[0], 0.0])
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag([1e-2, 1e-8])
+        step = np.linalg.solve(curvature, gradient)
+        found = found + np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(found[0]), float(found[1])
+
+
+def shifted(probability: np.ndarray, share: float, n_steps: int = 200) -> float:
+    """Share of positives in the target, from probabilities that hold where the share is `share`."""
+    now = share
+    for _ in range(n_steps):
+        up = probability * now / share
+        down = (1 - probability) * (1 - now) / (1 - share)
+        new = float(np.mean(up / np.maximum(up + down, 1e-300)))
+        if abs(new - now) < 1e-7:
+            break
+        now = new
+    return now

@@ -1,0 +1,133 @@
+"""What goes with the scores of a fit: calibration, calls, novelty, nearest lines, clusters, stability of gene weights (numpy)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from omicstl._core.random import Streams
+
+from . import nearest_lines, response_calls, response_cells as cells_of
+from .response import ResponseModel
+from .response_attributions import Stability, stability
+from .response_fit import ResponseFit
+from .screen import Cells, Lines
+from .selection import Fit
+
+ERROR = 0.1
+
+
+class Report(NamedTuple):
+    """m cells, d drugs, p genes."""
+
+    calibration: dict[str, np.ndarray]  # what `ResponseModel.calibration` keeps
+    stability: Stability
+    rho: np.ndarray  # (d,) of lines whose lineage was left out, Spearman
+    n_calls: np.ndarray  # (d, 2) sensitive and resistant lines that the calls rest on
+
+
+def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Streams, n_targets: int) -> Report:
+    """Learn from lines that were left out what scores mean and when a call may be made; `n_targets` refits."""
+    d = len(lines.drugs)
+    tables = [
+        response_calls.calibrate(fit.score_lines[:, i], lines.y[:, i], binary=bool(lines.binary[i])) for i in range(d)
+    ]
+    calibration: dict[str, np.ndarray] = {
+        "slope": np.array([t.slope for t in tables]),
+        "intercept": np.array([t.intercept for t in tables]),
+        "prior": np.array([t.prior for t in tables]),
+        "residual": np.array([t.residual for t in tables]),
+    }
+    way = getattr(fit.model, "align", None)
+    scored = response_calls.pseudo_scores(lines, cells, way, refit, random, n_targets=n_targets, keep=True)
+    cuts, counts = np.zeros((d, 2)), np.zeros((d, 2), dtype=np.int64)
+    for i in range(d):
+        table = response_calls.conformal(scored.score[:, i], scored.y[:, i], scored.line, binary=bool(lines.binary[i]))
+        cuts[i], counts[i] = thresholds(table), (table.n_sensitive, table.n_resistant)
+    assert scored.x is not None
+    z = cells_of.standardised(scored.x, fit.model.mean_cells, fit.model.scale_cells)
+    seen = nearest_lines.reference(fit.latent_lines, fit.model.embed(z @ fit.model.maps), scored.line, lines.lineage)
+    calibration |= {
+        "resistant_to": cuts[:, 0],
+        "sensitive_from": cuts[:, 1],
+        "line_latent": seen.lines.astype(np.float32),
+        "distances": seen.distances.astype(np.float32),
+    }
+    return Report(
+        calibration,
+        stability_of(fit.model),
+        np.array([_spearman(fit.score_lines[:, i], lines.y[:, i]) for i in range(d)]),
+        counts,
+    )
+
+
+def stability_of(model: Any) -> Stability:
+    """Of the weights of genes over refits of a ridge; not known of networks, whose members differ in more than weights."""
+    weights = model.weights.astype(np.float32)
+    if not isinstance(model, ResponseModel):
+        nothing = np.full(weights.shape[1], np.nan)
+        return Stability(nothing, nothing.copy(), np.full(weights.shape, np.nan, np.float32))
+    return stability(weights, model.maps, model.members, np.ones(len(weights)))
+
+
+def thresholds(table: response_calls.Conformal, error: float = ERROR) -> tuple[float, float]:
+    """Scores up to which a cell is resistant and from which it is sensitive; infinite where no call can be made."""
+    grid = np.unique(np.concatenate([table.sensitive[0], table.resistant[0]]))
+    if not grid.size:
+        return -np.inf, np.inf
+    codes = response_calls.calls(grid, table, error=error)
+    resistant, sensitive = grid[codes == response_calls.RESISTANT], grid[codes == response_calls.SENSITIVE]
+    return (
+        float(resistant.max()) if resistant.size else -np.inf,
+        float(sensitive.min()) if sensitive.size else np.inf,
+    )
+
+
+def calibrated(model: ResponseModel, score: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and their standard deviations on the scale of the response: probabilities of classes, expected numbers."""
+    slope, intercept = model.calibration["slope"], model.calibration["intercept"]
+    value = score * slope + intercept
+    spread = std * slope
+    chance = 1 / (1 + np.exp(-np.clip(value, -500, 500)))
+    binary = model.binary
+    value = np.where(binary, chance, value)
+    return value.astype(np.float32), np.where(binary, spread * chance * (1 - chance), spread).astype(np.float32)
+
+
+def called(model: ResponseModel, score: np.ndarray, novelty: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Codes (m, d) int8 of `response_calls.CALLS` for scores before calibration."""
+    codes = np.full(score.shape, response_calls.UNCERTAIN, dtype=np.int8)
+    codes[score <= model.calibration["resistant_to"]] = response_calls.RESISTANT
+    codes[score >= model.calibration["sensitive_from"]] = response_calls.SENSITIVE
+    codes[novelty > nearest_lines.FAR] = response_calls.UNCERTAIN
+    if mask is not None:
+        codes[~mask] = response_calls.UNCERTAIN
+    return codes
+
+
+def novelty_of(model: ResponseModel, latent: np.ndarray) -> np.ndarray:
+    """Share of left-out pseudo-cells that are nearer to the lines than each cell (m,) float32."""
+    seen = nearest_lines.Novelty(
+        np.asarray(model.calibration["line_latent"], np.float64), np.asarray(model.calibration["distances"], np.float64)
+    )
+    return nearest_lines.novelty(latent, seen)
+
+
+def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
+    """Mean values (c, p) of the cells of each cluster, as they are read; one pass."""
+    total = np.zeros((n, cells.rows.n_cols))
+    low = 0
+    for block in cells.rows.blocks():
+        np.add.at(total, code[low : low + len(block)], block)
+        low += len(block)
+    return total / np.maximum(np.bincount(code, minlength=n), 1)[:, None]
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
+    ok = np.isfinite(a) & np.isfinite(b)
+    if ok.sum() < 3 or np.ptp(a[ok]) == 0 or np.ptp(b[ok]) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(a[ok]), rankdata(b[ok]))[0, 1])

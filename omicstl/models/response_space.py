@@ -1,0 +1,82 @@
+"""Lines and cells in one space before a response is looked at, and the ridge in it (numpy, float64)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from omicstl._core.random import Streams
+from omicstl._core.response import ResponseRidge
+from omicstl.kernels.masked_ridge import MaskedRidge, masked_ridge, penalty_grid
+
+from . import response_align as align_of, response_cells as cells_of
+from .screen import Cells, Lines
+
+N_COMPS = 200
+
+
+class Space(NamedTuple):
+    """Lines and cells in one space, before a response is looked at."""
+
+    z_lines: np.ndarray  # (n, p) z-scores, within studies where these are known
+    mean_lines: np.ndarray
+    scale_lines: np.ndarray
+    cells: cells_of.Moments
+    sample: np.ndarray  # positions of sampled cells
+    z_sample: np.ndarray  # their z-scores, float32
+    basis: align_of.Components
+
+
+def prepare(
+    lines: Lines,
+    cells: Cells,
+    options: ResponseRidge,
+    random: Streams,
+    mask: np.ndarray | None = None,
+    moments: cells_of.Moments | None = None,
+) -> Space:
+    """Z-scores of each side by itself, and the components of the lines."""
+    z, mean, scale = standardised_lines(lines.x, lines.study)
+    found = moments or cells_of.moments(cells.rows, mask)
+    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random)
+    z_sample = cells_of.standardised(cells.rows.take(sample), found.mean, found.scale)
+    basis = align_of.components(z, options.n_comps or N_COMPS)
+    return Space(z, mean, scale, found, sample, z_sample, basis)
+
+
+def standardised_lines(x: np.ndarray, study: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Z-scores (n, p) float64, in each study by itself if it has ten lines; mean and spread are those of all lines."""
+    x = np.asarray(x, np.float64)
+    mean, scale = x.mean(axis=0), _spread(x)
+    z = (x - mean) / scale
+    for name in () if study is None else np.unique(study):
+        rows = study == name
+        if rows.sum() >= 10:
+            z[rows] = (x[rows] - x[rows].mean(axis=0)) / _spread(x[rows])
+    return np.clip(z, -cells_of.CLIP, cells_of.CLIP), mean, scale
+
+
+def _spread(x: np.ndarray) -> np.ndarray:
+    sd = x.std(axis=0)
+    return np.where(sd > 1e-6 * np.maximum(1, np.abs(x).max(axis=0)), sd, np.inf)
+
+
+def aligned(space: Space, align: str, gain: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Maps (p, k) of cells, recolouring (k, k) of lines and gains (p,), which are estimated unless known."""
+    axes = space.basis.axes
+    none, ones = np.eye(axes.shape[1]), np.ones(len(axes))
+    if align == "denoise":
+        found = align_of.denoiser(axes, space.basis.variance, space.z_sample, gain)
+        return found.maps, none, found.gain
+    if align == "coral":
+        return axes, align_of.coral(space.z_lines @ axes, space.z_sample @ axes), ones
+    return axes, none, ones
+
+
+def fit_ridge(latent: np.ndarray, lines: Lines, options: ResponseRidge) -> MaskedRidge:
+    """Masked ridge of all drugs; the penalty is chosen by lineage left out, or is the one given."""
+    grid = (
+        penalty_grid(latent, 1, 1.0, 1.0) * options.penalty if options.penalty else penalty_grid(latent, 12, 0.01, 30.0)
+    )
+    return masked_ridge(latent, lines.y, grid, groups=lines.lineage)

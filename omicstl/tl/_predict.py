@@ -1,0 +1,123 @@
+"""A fitted predictor, applied to new observations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omicstl import get
+from omicstl._core.checks import check_choice, check_text, listed
+from omicstl._data import adata as reader
+from omicstl._data.commit import check_target, commit
+
+from . import _predict_adapt as adapt_way, _predict_response as response_way, _scdeal_input as given
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from omicstl.get import Model
+
+STANDARDIZE = ("auto", "query", "reference")
+KINDS = ("adapt", "adapt_network", "scdeal", "scdeal_network")
+
+
+def predict(
+    adata: AnnData,
+    reference: AnnData | Model | str | Path,
+    *,
+    key: str | None = None,
+    layer: str | None = None,
+    obsm: str | None = None,
+    scale: str = "auto",
+    standardize: str = "auto",
+    mask_obs: str | None = None,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Apply a predictor of `omicstl.tl.scdeal` or `omicstl.tl.adapt` to observations that it was not fitted on.
+
+    For a second sample of the same kind and platform, or cells too few for a fit of their own. Nothing is learnt from them.
+
+    Parameters
+    ----------
+    adata
+        New cells, or new observations of the target domain. For a response: counts or log-normalised counts with the genes of
+        the fit; some may be missing. Shape (n_obs, n_vars); dense, CSR, CSC, backed or dask.
+    reference
+        An AnnData with the fit, its model (`omicstl.get.model`), or the path of a model file. It is only read.
+    key
+        Name that the fit was written under. `None` takes the only model there.
+    layer
+        Matrix to use. `None` uses ``adata.X``.
+    obsm
+        Matrix of `obsm` to use, for an adaptation that was fitted on one.
+    scale
+        What the values are, for a response: ``"counts"``, ``"log"`` (log1p of counts per 10,000), ``"zscore"``, or
+        ``"auto"`` by looking.
+    standardize
+        For a response, which mean and spread make z-scores of genes: those of the cells of the fit (``"reference"``, also ``"auto"``), or
+        those of the new cells (``"query"``, from 10 cells on), which takes out a difference between platforms and also one between
+        the samples.
+    mask_obs
+        Column of ``adata.obs``, True for the cells that the predictor is meant for; all others are called "uncertain".
+    key_added
+        Name of everything that is written. `None` takes `key`, or the kind of the model.
+    copy
+        Return a copy instead of writing into `adata`.
+
+    Returns
+    -------
+    `None`, or a copy if `copy`. Writes what the fit has written for its own cells: the latent in ``obsm[key_added]``, and of a
+    response ``obs[key_added + "_score"]``, ``"_std"``, ``"_call"``, or for several drugs ``obsm[key_added + "_response"]`` and
+    ``"_response_std"``, and ``obs[key_added + "_novelty"]``; of an adaptation its predictions and probabilities.
+    ``uns[key_added]`` has the kind ``"prediction"``, ``reference`` (kind, digest, key), ``names``, ``drugs`` and ``params``, and no model.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+    KeyError
+        If `layer`, `obsm`, `mask_obs` or the model is missing.
+    ValueError
+        If the model predicts nothing, fewer than half of its genes are there, an option has no use for it, values do not fit, or
+        `key_added` holds a fit.
+
+    Warns
+    -----
+    TransferWarning
+        If genes are missing, or lie on average more than 1 standard deviation from those of the fit.
+
+    Notes
+    -----
+    Genes that are missing count as average, which pulls scores to the middle. Smoothing over neighbours has the strength of the fit.
+    Two to four passes over the matrix; O(n_obs · n_genes · n_comps).
+
+    Examples
+    --------
+    >>> import omicstl as otl
+    >>> cells, lines, truth = otl.datasets.simulate_drug_response(60, 100, 2100, rng=1)
+    >>> few = cells[:5].copy()
+    >>> otl.tl.scdeal(cells, lines, drugs=["response"], sensitive="sensitive")
+    >>> otl.tl.predict(few, cells)
+    >>> few.obs["scdeal_score"].shape
+    (5,)
+    """
+    check_choice("standardize", standardize, STANDARDIZE)
+    check_choice("scale", scale, given.SCALES)
+    check_text("obsm", obsm, optional=True)
+    if isinstance(reference, str | Path) and Path(reference).suffix in (".h5ad", ".zarr"):
+        reference = reader.read_uns(reference)
+    model: Any = get.model(reference, key)
+    if model.kind not in KINDS:
+        msg = f"A {model.kind} model predicts no labels; of the kinds {listed(KINDS)} one is needed. For scores of factors use otl.tl.project."
+        raise ValueError(msg)
+    target = key_added if key_added is not None else key if key is not None else model.kind.partition("_")[0]
+    check_target(adata, target, kind="projection", copy=copy)
+    there = None if not hasattr(reference, "uns") else get.fit_key(reference) if key is None else key
+    if model.kind in ("adapt", "adapt_network"):
+        given.no_use("adapt", scale=(scale, "auto"), standardize=(standardize, "auto"), mask_obs=(mask_obs, None))
+        result = adapt_way.result(adata, model, reference, there, layer, obsm, target)
+    else:
+        given.no_use("scdeal", obsm=(obsm, None))
+        result = response_way.result(adata, model, there, layer, scale, standardize, mask_obs, target)
+    return commit(adata, result, copy=copy)

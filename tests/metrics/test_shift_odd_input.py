@@ -1,0 +1,87 @@
+"""Odd input of the measures of two domains: refused in words, or left out as missing."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import omicstl as otl
+
+N = 80
+OF_LABELS = {
+    "transferability": {"n_permutations": 5},
+    "label_shift": {"domain_key": "domain", "target": "B", "n_resamples": 50},
+    "shift_report": {"domain_key": "domain", "target": "B"},
+    "da_bound": {"domain_key": "domain", "target": "B"},
+    "negative_transfer": {"prediction": "p", "baseline": "q", "n_resamples": 50},
+}
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, 6))
+    obs = pd.DataFrame({"domain": np.repeat(["A", "B"], N // 2), "label": np.where(x[:, 0] > 0, "yes", "no")})
+    obs["p"], obs["q"], obs["number"] = x[:, 0] + rng.normal(size=N), rng.normal(size=N), x[:, 0] + 0.1
+    obs.index = [f"o{i}" for i in range(N)]
+    return ad.AnnData(x, obs=obs, obsm={"P": x[:, :2].copy()})
+
+
+def measure(name, adata, **options):
+    return getattr(otl.metrics, name)(adata, **{"label_key": "label"} | OF_LABELS[name] | options)
+
+
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_what_is_no_label_is_refused(data, name):
+    data.obs["label"] = [f"{value:.3f}" for value in data.obs["number"]]
+    with pytest.raises(ValueError, match=r"holds numbers as text.*astype\(float\)"):
+        measure(name, data)
+    data.obs["label"] = data.obs_names.to_numpy(dtype=str)
+    with pytest.raises(ValueError, match=r"80 classes among 80 labels.*column of names"):
+        measure(name, data)
+    data.obs["label"] = pd.to_datetime(["2020-01-01", "2021-01-01"] * (N // 2))
+    with pytest.raises(TypeError, match="dates, durations and complex numbers are no labels"):
+        measure(name, data)
+    data.obs["label"] = np.arange(N) * (1 + 1j)
+    with pytest.raises(TypeError, match="dates, durations and complex numbers are no labels"):
+        measure(name, data)
+    with pytest.raises(TypeError, match="must be an AnnData"):
+        measure(name, 3)
+
+
+@pytest.mark.parametrize("name", ["transferability", "negative_transfer"])
+def test_empty_text_is_missing(data, name):
+    data.obs["label"] = ["" if i % 5 == 0 else value for i, value in enumerate(data.obs["label"])]
+    assert measure(name, data).n_obs == N - N // 5
+
+
+def test_empty_text_is_no_domain(data):
+    data.obs["domain"] = ["" if i % 5 == 0 else value for i, value in enumerate(data.obs["domain"])]
+    found = otl.metrics.importance_weights(data, domain_key="domain")
+    assert len(found.weights) == N // 2 - N // 10
+
+
+def test_a_source_that_is_no_list_of_names(data):
+    for source in (3, [1]):
+        with pytest.raises(TypeError, match=r"`source` must be a list of domains, which are strings.*'A', 'B'"):
+            otl.metrics.domain_distance(data, domain_key="domain", source=source)
+    with pytest.raises(TypeError, match="`target` must be a string"):
+        otl.metrics.domain_distance(data, domain_key="domain", target=2)
+
+
+def test_predictions_of_odd_kinds(data):
+    with pytest.raises(ValueError, match="has 2 columns, and the truth is one number"):
+        measure("negative_transfer", data, label_key="number", prediction="P", baseline="P")
+    dense = measure("negative_transfer", data, prediction="P", baseline="P")
+    data.obsm["P"] = sp.csr_matrix(data.obsm["P"])
+    assert measure("negative_transfer", data, prediction="P", baseline="P") == dense
+    data.obsm["P"] = pd.DataFrame({"a": ["x"] * N, "b": ["y"] * N}, index=data.obs_names)
+    with pytest.raises(TypeError, match="must be a matrix of real numbers"):
+        measure("negative_transfer", data, prediction="P", baseline="P")
+
+
+def test_predicted_classes_of_other_words(data):
+    data.obs["call"] = np.where(data.obs["p"] > 0, "sensitive", "resistant")
+    with pytest.raises(ValueError, match="holds 'resistant', 'sensitive', and the true classes are 'no', 'yes'"):
+        measure("negative_transfer", data, prediction="call", baseline="call")

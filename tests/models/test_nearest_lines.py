@@ -1,0 +1,130 @@
+"""Novelty, nearest lines and kinds of clusters on cells whose origin is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from response_sim import simulate
+
+from omicstl._core.random import streams
+from omicstl.models import nearest_lines, pseudo_cells
+
+
+def z_of(x):
+    x = np.asarray(x, float)
+    return (x - x.mean(0)) / (x.std(0) + 1e-6)
+
+
+@pytest.fixture(scope="module")
+def sim():
+    return simulate(11, n=200, m=300, p=400, umi=3000)
+
+
+def drawn_of(sim, rows, seed, n_per_line=12):
+    return pseudo_cells.draw(sim.x[rows], sim.cells, streams(seed), n_per_line, background=sim.x, totals=sim.totals)
+
+
+@pytest.fixture(scope="module")
+def space(sim):
+    _, _, vt = np.linalg.svd(z_of(sim.x), full_matrices=False)
+    return vt[:30].T
+
+
+@pytest.fixture(scope="module")
+def seen(sim, space):
+    drawn = drawn_of(sim, np.arange(100), 0)
+    return nearest_lines.reference(z_of(sim.x) @ space, z_of(drawn.x) @ space, drawn.line, sim.lineage)
+
+
+def test_cells_like_the_lines_are_not_novel_and_foreign_ones_are(sim, space, seen):
+    like = drawn_of(sim, np.arange(100, 200), 5)
+    foreign = like.x.copy()
+    rng = np.random.default_rng(0)
+    odd = rng.random(len(foreign)) < 0.1
+    # A tenth of the cells switch programmes on that no line has, along the space of the lines.
+    foreign[odd] += 5 * (space[:, :20] @ rng.normal(size=20)) * like.x.std(0)
+    z = (foreign - like.x.mean(0)) / like.x.std(0)
+    found = nearest_lines.novelty(z @ space, seen)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (found[~odd] > nearest_lines.FAR).mean() < 0.05
+    assert (found[odd] > nearest_lines.FAR).mean() > 0.9
+
+
+def test_novelty_is_a_quantile_by_counting(sim, space, seen):
+    latent = z_of(sim.cells)[:8] @ space  # so few that nothing is averaged
+    lines = (z_of(sim.x) @ space)[:, :20]
+    found = nearest_lines.novelty(latent, seen)
+    for i, cell in enumerate(latent[:, :20]):
+        distance = np.sort(np.linalg.norm(lines - cell, axis=1))[:5].mean()
+        assert found[i] == pytest.approx((seen.distances < distance).mean(), abs=1e-6)
+
+
+def test_left_out_lineages_do_not_count_for_themselves(sim, space):
+    lines = z_of(sim.x) @ space
+    alone = nearest_lines.reference(lines, lines, np.arange(200))
+    by_lineage = nearest_lines.reference(lines, lines, np.arange(200), sim.lineage)
+    assert by_lineage.distances.mean() > alone.distances.mean() > 0
+    one = nearest_lines.reference(lines, lines, np.arange(200), np.full(200, "lung"))
+    np.testing.assert_allclose(one.distances, alone.distances)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_lines_and_lineages_of_clusters(sim, scaled):
+    rows = np.arange(12)
+    drawn = drawn_of(sim, rows, 3, 40)
+    x = z_of(drawn.x) if scaled else drawn.x
+    means = np.stack([x[drawn.line == i].mean(0) for i in rows])
+    names = np.array([f"LINE-{i}" for i in range(200)])
+    found = nearest_lines.nearest(
+        np.arange(12).astype(str), means, np.full(12, 40), sim.x, names, sim.lineage, scaled=scaled
+    )
+    assert found.relative == scaled
+    assert (found.lines[:, 0] == names[:12]).mean() > 0.9
+    assert (found.own_line == names[:12]).mean() > 0.8
+    assert (found.lineage == sim.lineage[:12]).mean() > 0.5
+    assert (np.diff(found.correlation, axis=1) <= 0).all()
+    rest = np.arange(12, 200)
+    without = nearest_lines.nearest(
+        np.arange(12).astype(str), means, np.full(12, 40), sim.x[rest], names[rest], sim.lineage[rest], scaled=scaled
+    )
+    assert (without.own_line == "").mean() > 0.8
+    assert not set(without.lines.ravel()) & set(names[:12])
+
+
+def test_one_cluster_of_z_scores_says_nothing(sim):
+    means = np.zeros((1, 400))
+    found = nearest_lines.nearest(
+        np.array(["0"]), means, np.array([50]), sim.x, np.arange(200).astype(str), scaled=True
+    )
+    assert found.lines[0, 0] == found.own_line[0] == found.lineage[0] == ""
+
+
+def test_names_but_for_case_and_punctuation():
+    names = np.array(["A-375", "A375 P", "SK-MEL-5"])
+    assert list(nearest_lines.same_name("a375", names)) == ["A-375"]
+    assert nearest_lines.same_name("...", names).size == 0
+
+
+def test_kinds_of_clusters_by_markers():
+    rng = np.random.default_rng(0)
+    genes = np.array(
+        [*nearest_lines.MARKERS["immune"], *nearest_lines.MARKERS["fibroblast"], *(f"G{i}" for i in range(50))]
+    )
+    counts = rng.poisson(0.1, (400, genes.size)).astype(float)
+    counts[:, -50:] = rng.poisson(3, (400, 50))
+    cluster = np.repeat(["tumour", "t cells", "caf", "other"], 100)
+    counts[100:200, :13] += rng.poisson(0.8, (100, 13))
+    counts[200:300, 13:21] += rng.poisson(1.5, (100, 8))
+    found = nearest_lines.kinds(cluster, np.log1p(counts), genes, np.array(["skin", "lung"]))
+    assert dict(zip(found.cluster, found.kind)) == {"caf": "fibroblast", "other": "", "t cells": "immune", "tumour": ""}
+    assert list(found.foreign) == [True, False, True, False]
+    assert set(found.checked) == {"immune", "fibroblast"}
+    leukaemia = cluster == "t cells"
+    blood = nearest_lines.kinds(
+        cluster[leukaemia], np.log1p(counts[leukaemia]), genes, np.array(["haematopoietic_and_lymphoid_tissue"])
+    )
+    assert list(blood.kind) == ["immune"]
+    assert not blood.foreign.any()
+    nothing = nearest_lines.kinds(cluster, np.log1p(counts[:, -50:]), genes[-50:])
+    assert nothing.checked.size == 0
+    assert not nothing.foreign.any()

@@ -1,0 +1,235 @@
+"""Calibration against scikit-learn, calls against counting, and the realised error of calls on simulations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from response_sim import simulate
+from sklearn.linear_model import LogisticRegression
+
+from omicstl._core.random import streams
+from omicstl.models import pseudo_cells, response_calls as rc, selection
+from omicstl.models.screen import Cells, Lines
+
+
+def z_of(x):
+    x = np.asarray(x, float)
+    return (x - x.mean(0)) / (x.std(0) + 1e-6)
+
+
+def ridge(lines, cells, candidate, held):
+    a, t = z_of(lines.x), z_of(cells.rows.take(np.arange(cells.rows.n_rows)))
+    weights = a.T @ np.linalg.solve(a @ a.T + 300 * np.eye(len(a)), lines.y - lines.y.mean(0))
+    return selection.Predicted(t @ weights, z_of(held) @ weights)
+
+
+def test_platt_against_scikit_learn():
+    rng = np.random.default_rng(0)
+    score = rng.normal(3, 2, 5000)
+    positive = rng.random(5000) < 1 / (1 + np.exp(-(1.4 * score - 3)))
+    oracle = LogisticRegression(C=1e12, tol=1e-10).fit(score[:, None], positive)
+    slope, intercept = rc.platt(score, positive)
+    assert slope == pytest.approx(oracle.coef_[0, 0], rel=0.01)
+    assert intercept == pytest.approx(oracle.intercept_[0], rel=0.01)
+    assert rc.platt(-score, positive)[0] == 0.0  # a turned score is not turned back
+    assert np.isfinite(rc.platt(score, score > 3)).all()  # classes that are separated
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic", "auto"])
+def test_probabilities_are_calibrated(method):
+    rng = np.random.default_rng(1)
+    score = rng.normal(size=6000)
+    p = 1 / (1 + np.exp(-(2 * score - 1)))
+    positive = rng.random(6000) < p
+    found = rc.calibrate(score[:3000], positive[:3000].astype(float), binary=True, method=method)
+    given = found(score[3000:])
+    assert bool(found.knots.size) == (method != "platt")
+    assert np.abs(given - p[3000:]).mean() < 0.04
+    assert (np.diff(found(np.linspace(-9, 9, 50))) >= 0).all()
+    assert found.prior == positive[:3000].mean()
+
+
+def test_numbers_are_put_on_the_scale_of_the_response():
+    rng = np.random.default_rng(2)
+    y = rng.normal(4, 2, 800)
+    score = 5 * y + rng.normal(0, 10, 800)
+    y[:20] = np.nan
+    found = rc.calibrate(score, y, binary=False)
+    slope, intercept = np.polyfit(score[20:], y[20:], 1)
+    np.testing.assert_allclose([found.slope, found.intercept], [slope, intercept], rtol=1e-6)
+    assert found.residual == pytest.approx(np.std(y[20:] - found(score[20:])))
+    nothing = rc.calibrate(np.ones(50), rng.normal(size=50), binary=False)
+    assert nothing.slope == 0
+    assert rc.calibrate(np.ones(50), np.ones(50), binary=True)(np.zeros(1))[0] == pytest.approx(51 / 52)
+
+
+def test_another_share_of_sensitive_cells():
+    rng = np.random.default_rng(3)
+    positive = rng.random(40000) < 0.8
+    score = rng.normal(positive * 1.5, 1)
+    of_source = 1 / (1 + np.exp(-(1.5 * score - 1.125 + np.log(0.25 / 0.75))))  # exact where a quarter is sensitive
+    moved = rc.shift_prior(of_source, 0.25, 0.8)
+    assert moved.mean() == pytest.approx(0.8, abs=0.01)
+    near = np.abs(moved - 0.6) < 0.05
+    assert positive[near].mean() == pytest.approx(0.6, abs=0.05)
+
+
+def test_p_values_by_counting():
+    rng = np.random.default_rng(4)
+    score, y, line = rng.normal(size=60), rng.normal(size=60), np.arange(60)
+    tables = rc.conformal(score, y, line, binary=False)
+    above = y > np.quantile(y, 0.5)
+    new = rng.normal(size=9)
+    sensitive, resistant = rc.p_values(new, tables)
+    for i, s in enumerate(new):
+        assert sensitive[i] == pytest.approx(((score[above] <= s).sum() + 1) / (above.sum() + 1))
+        assert resistant[i] == pytest.approx(((score[~above] >= s).sum() + 1) / ((~above).sum() + 1))
+
+
+def test_lines_weigh_alike_and_weights_count():
+    score = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
+    y = np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    line = np.array([0, 0, 1, 2, 3])
+    tables = rc.conformal(score, y, line, binary=True)
+    np.testing.assert_allclose(tables.sensitive[1], [0.5, 0.5, 1.0])
+    assert (tables.n_sensitive, tables.n_resistant) == (2, 2)
+    heavy = rc.conformal(score, y, line, binary=True, weights=np.array([1, 1, 3, 1, 1.0]))
+    np.testing.assert_allclose(heavy.sensitive[1], [0.5, 0.5, 3.0])
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_error_holds_whatever_the_share_of_sensitive_cells(share):
+    rng = np.random.default_rng(5)
+    wrong = []
+    for _ in range(60):
+        positive = rng.random(300) < 0.4
+        tables = rc.conformal(rng.normal(positive * 2.0, 1), positive.astype(float), np.arange(300), binary=True)
+        truth = rng.random(400) < share
+        errors = rc.realised_errors(rc.calls(rng.normal(truth * 2.0, 1), tables, error=0.1), truth)
+        wrong.append((errors.sensitive[0], errors.resistant[0], errors.called))
+    mean = np.mean(wrong, axis=0)
+    assert 0.07 < mean[0] < 0.115
+    assert 0.07 < mean[1] < 0.115
+    assert mean[2] > 0.6
+
+
+def test_weighted_tables_hold_under_covariate_shift():
+    rng = np.random.default_rng(6)
+    kept, plain = [], []
+    for _ in range(60):
+        # Within the sensitive class a second trait moves the score; it is more frequent in the target.
+        trait = rng.random(600) < 0.2
+        score = rng.normal(2.0 - 1.5 * trait, 1)
+        y = np.ones(600)
+        y[300:] = 0
+        score[300:] -= 2.0
+        w = np.where(trait, 0.8 / 0.2, 0.2 / 0.8)
+        new = rng.normal(2.0 - 1.5 * (rng.random(500) < 0.8), 1)
+        for out, weights in ((kept, w), (plain, None)):
+            tables = rc.conformal(score, y, np.arange(600), binary=True, weights=weights)
+            out.append((rc.p_values(new, tables)[0] <= 0.1).mean())
+    assert np.mean(kept) < 0.115
+    assert np.mean(plain) > 0.15
+
+
+def test_what_makes_a_cell_uncertain():
+    rng = np.random.default_rng(7)
+    positive = np.repeat([True, False], 100)
+    tables = rc.conformal(rng.normal(positive * 3.0, 1), positive.astype(float), np.arange(200), binary=True)
+    score = np.array([5.0, -2.0, 5.0, 5.0, 5.0, 1.5])
+    found = rc.calls(
+        score, tables, novelty=np.array([0.5, 0.5, 1.0, 0.5, 0.5, 0.5]), std=np.array([0, 0, 0, 9.0, 0, 0]), max_std=1.0,
+        mask=np.array([True, True, True, True, False, True]),
+    )  # fmt: skip
+    assert [rc.CALLS[i] for i in found[:5]] == ["sensitive", "resistant", "uncertain", "uncertain", "uncertain"]
+    few = rc.conformal(score[:4], np.array([1.0, 0, 1, 0]), np.arange(4), binary=True)
+    assert (rc.calls(score, few) == rc.UNCERTAIN).all()
+
+
+def test_realised_error_of_pseudo_cells_and_unseen_lines():
+    """Calls made with pseudo-cells of some lineages hold for cells of lines of other lineages."""
+    errors, called = [], []
+    for seed in range(4):
+        sim = simulate(20 + seed, n=300, m=300, p=250, umi=4000, tissues=12, noise=0.3)
+        tissue = np.unique(sim.lineage)
+        new = np.isin(sim.lineage, tissue[:3])
+        old = np.flatnonzero(~new)
+        names = np.arange(300).astype(str)
+        lines = Lines(sim.x[old], sim.y[old], np.array(["a"]), np.array([False]), names[old], sim.lineage[old])
+        cells = Cells(pseudo_cells.Table(sim.cells), totals=sim.totals)
+        fit = selection.one_by_one(ridge)
+        scored = rc.pseudo_scores(lines, cells, None, fit, streams(seed), n_targets=9, n_per_line=3)
+        tables = rc.conformal(scored.score[:, 0], scored.y[:, 0], scored.line, binary=False)
+        for name in tissue[:3]:
+            held = np.flatnonzero(sim.lineage == name)
+            drawn = pseudo_cells.draw(sim.x[held], sim.cells, streams(99), 3, background=sim.x, totals=sim.totals)
+            score = ridge(lines, Cells(pseudo_cells.Table(drawn.x)), None, sim.x[:2]).cells[:, 0]
+            truth = sim.y[held, 0][drawn.line] > tables.cut
+            found = rc.realised_errors(rc.calls(score, tables, error=0.1), truth, drawn.line)
+            errors += [found.sensitive[0], found.resistant[0]]
+            called.append(found.called)
+    errors = np.array(errors)[np.isfinite(errors)]
+    assert errors.mean() < 0.1 + 2 * errors.std() / np.sqrt(errors.size)
+    assert errors.mean() < 0.15
+    assert np.mean(called) > 0.15
+
+
+def test_targets_hold_few_half_or_most_sensitive_lines():
+    sim = simulate(7, n=60, m=50, p=60, tissues=3)
+    lines = Lines(sim.x, sim.y, np.array(["a"]), np.array([False]), np.arange(60).astype(str), sim.lineage)
+    cells = Cells(pseudo_cells.Table(sim.cells), totals=sim.totals)
+    seen = []
+
+    def watch(given, target, candidate, held):
+        assert not set(given.lineage) & set(sim.lineage[np.isin(sim.x[:, 0], held[:, 0])])
+        seen.append(target.rows.n_rows)
+        return ridge(given, target, candidate, held)
+
+    fit = selection.one_by_one(watch)
+    every = rc.pseudo_scores(lines, cells, None, fit, streams(0), keep=True)
+    assert len(seen) == 9
+    assert every.x.shape == (sum(seen), 60)
+    start, shares = 0, []
+    for size in seen:
+        of = every.line[start : start + size]
+        start += size
+        upper = sim.y[:, 0] >= np.median(sim.y[np.unique(of), 0])
+        shares.append(upper[of].mean())
+    np.testing.assert_allclose(shares, np.tile([0.5, 0.875, 0.125], 3), atol=0.08)
+    seen.clear()
+    turns = rc.pseudo_scores(lines, cells, None, fit, streams(0), in_turn=True)
+    assert len(seen) == 3
+    assert turns.x is None
+
+
+def test_intervals_of_realised_errors_cover():
+    rng = np.random.default_rng(8)
+    inside = 0
+    for _ in range(300):
+        rate = rng.beta(1, 9, 40)  # of a unit, mean .1
+        codes = np.where(rng.random((40, 20)) < rate[:, None], rc.RESISTANT, rc.SENSITIVE).ravel()
+        found = rc.realised_errors(codes, np.ones(800, bool), np.repeat(np.arange(40), 20)).sensitive
+        inside += found[1] <= 0.1 <= found[2]
+    assert inside / 300 > 0.9
+    assert np.isnan(rc.realised_errors(np.zeros(3), np.ones(3, bool)).resistant[0])
+
+
+def test_spread_over_refits():
+    rng = np.random.default_rng(9)
+    values = rng.normal(size=200)
+    found = rc.bootstrap_std(lambda counts, i: np.array([counts @ values / 200]), 200, streams(0), n_members=400)
+    assert found[0] == pytest.approx(values.std() / np.sqrt(200), rel=0.12)
+
+
+def test_stored_form():
+    found = rc.calibrate(np.arange(30.0), np.arange(30.0), binary=False).to_dict()
+    assert rc.Calibration(**found).slope == pytest.approx(1.0)
+
+
+def test_lineages_of_one_line_are_targets_together():
+    sim = simulate(7, n=60, m=50, p=60, tissues=3)
+    own = np.array([f"lineage {i}" for i in range(60)])
+    lines = Lines(sim.x, sim.y, np.array(["a"]), np.array([False]), np.arange(60).astype(str), own)
+    cells = Cells(pseudo_cells.Table(sim.cells), totals=sim.totals)
+    found = rc.pseudo_scores(lines, cells, None, selection.one_by_one(ridge), streams(0), in_turn=True)
+    assert np.unique(found.line).size == 60
