@@ -24,7 +24,8 @@ class Alignment:
         :cite:p:`Ganin2016`; 0 gives the full weight from the first step.
     label_shift
         Weight the source's observations so that the shares of their classes are those estimated for the target. Without it, a
-        term pulls the domains together although their shares of classes differ.
+        term pulls the domains together although their shares of classes differ. For `omicstl.tl.ResponseNetwork` on one drug of
+        two classes; `omicstl.tl.adapt` refuses it.
 
     Raises
     ------

@@ -16,7 +16,6 @@ from omicstl._data.adata import check_adata
 
 _ABSENT = object()
 _MAX_COLUMNS = 64
-_SLOTS = ("obs", "var", "obsm", "varm", "layers", "uns")
 
 
 @dataclass(frozen=True)

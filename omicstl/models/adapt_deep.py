@@ -106,6 +106,9 @@ def beside(latent: np.ndarray) -> np.ndarray:
 
 def prepare(problem: Problem, options: Alignment, random: Streams) -> Prepared:
     """Mean 0 and variance 1 in each domain, then the space of all rows, its columns between no scaling and whitening."""
+    if options.label_shift:
+        msg = f"`label_shift` of {type(options).__name__} is for drug response (`omicstl.tl.ResponseNetwork`), and unused here. Leave it out."
+        raise ValueError(msg)
     start = z_score(problem, ZScore(), random)
     spread = np.vstack([*start.sources, start.target]).std(axis=0)
     scale = np.maximum(spread, 1e-6 * spread.max()) ** 0.5

@@ -18,7 +18,6 @@ from . import adapt_network
 from .adapt_network import NetworkConfig, Own
 
 BLOCK_ROWS = 2048
-MOST_AXES = 50
 
 
 class Problem(NamedTuple):

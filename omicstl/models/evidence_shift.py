@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from omicstl.kernels.label_shift import expectation_maximisation
 from omicstl.models.evidence_source import Source
 from omicstl.models.verdict import Check, below, unchecked
 
@@ -46,14 +47,7 @@ def platt(score: np.ndarray, positive: np.ndarray, n_steps: int = 25) -> tuple[f
     return float(found[0]), float(found[1])
 
 
-def shifted(probability: np.ndarray, share: float, n_steps: int = 200) -> float:
+def shifted(probability: np.ndarray, share: float) -> float:
     """Share of positives in the target, from probabilities that hold where the share is `share`."""
-    now = share
-    for _ in range(n_steps):
-        up = probability * now / share
-        down = (1 - probability) * (1 - now) / (1 - share)
-        new = float(np.mean(up / np.maximum(up + down, 1e-300)))
-        if abs(new - now) < 1e-7:
-            break
-        now = new
-    return now
+    both = np.column_stack([1 - probability, probability])
+    return float(expectation_maximisation(both, np.array([1 - share, share])).shares[1])

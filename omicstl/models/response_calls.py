@@ -16,7 +16,6 @@ otherwise in the target.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -290,17 +289,6 @@ def calls(
     if mask is not None:
         codes[~mask] = UNCERTAIN
     return codes
-
-
-def bootstrap_std(
-    predict: Callable[[np.ndarray, int], np.ndarray], n: int, random: Streams, n_members: int = 20
-) -> np.ndarray:
-    """Standard deviation over refits with lines drawn with replacement; ``predict(counts, member)`` gives scores.
-
-    For fits without the closed form of `response_fit.members`. `counts` (n,) says how often each line was drawn.
-    """
-    drawn = random.generator("members").multinomial(n, np.full(n, 1.0 / n), size=n_members)
-    return np.std([predict(counts, i) for i, counts in enumerate(drawn)], axis=0, ddof=1)
 
 
 def realised_errors(codes: np.ndarray, sensitive: np.ndarray, unit: np.ndarray | None = None) -> Errors:

@@ -19,8 +19,6 @@ from .response_choice import choose_align
 from .response_space import Space, aligned, fit_ridge, prepare
 from .screen import Cells, Lines
 
-LinearOptions = ResponseRidge
-
 
 class ResponseFit(NamedTuple):
     """A model, and what it says of the lines and cells it was fitted on: n lines, m cells, k components, d drugs."""

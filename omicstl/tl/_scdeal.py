@@ -170,7 +170,7 @@ def scdeal(
     expectation, and the other way round, *if* the cells score as pseudo-cells of unseen lineages do. For numbers "sensitive" is above the
     median line.
 
-    Five passes over the matrix for counts, one fewer for log values, and one over the lines. With 151 drugs, 520 lines, 706 genes and 1,500 cells a fit takes 10 CPU seconds.
+    Five passes over the matrix for counts, one fewer for log values, and one over the lines. With 151 drugs, 520 lines, 706 genes and 1,500 cells a fit takes 8 CPU seconds.
 
     Examples
     --------

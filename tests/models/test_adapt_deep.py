@@ -97,3 +97,10 @@ def test_labelled_rows_of_the_target_are_predicted_without_their_labels():
     said = adata.obs["adapt_prediction"].to_numpy()
     assert abs(said[target[0]] - (10 * eta[target[0]] + 100)) < 60
     assert np.corrcoef(said[target[1:]], eta[target[1:]])[0, 1] > 0.7
+
+
+def test_an_option_that_is_not_used_is_refused():
+    adata, _, _ = simulated()
+    with pytest.raises(ValueError, match="`label_shift` of Mmd is for drug response"):
+        adapt(adata, "class", otl.tl.Mmd(weight=0.1, label_shift=True))
+    assert "adapt" not in adata.uns

@@ -214,13 +214,6 @@ def test_intervals_of_realised_errors_cover():
     assert np.isnan(rc.realised_errors(np.zeros(3), np.ones(3, bool)).resistant[0])
 
 
-def test_spread_over_refits():
-    rng = np.random.default_rng(9)
-    values = rng.normal(size=200)
-    found = rc.bootstrap_std(lambda counts, i: np.array([counts @ values / 200]), 200, streams(0), n_members=400)
-    assert found[0] == pytest.approx(values.std() / np.sqrt(200), rel=0.12)
-
-
 def test_stored_form():
     found = rc.calibrate(np.arange(30.0), np.arange(30.0), binary=False).to_dict()
     assert rc.Calibration(**found).slope == pytest.approx(1.0)
