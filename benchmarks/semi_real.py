@@ -8,7 +8,8 @@ FOLDER holds `bulk_ccle_gdsc_tgsa.h5ad` (580 lines, 706 genes, ln IC50) and `sc_
 Measured for each drug, mean over drugs: rho of lines (median of a line's cells, with minus ln IC50), of cells, both again after the mean of
 each line (cell) over drugs is taken from truth and prediction ("specific"; drugs are z-scored for it), and of lines within their
 tissue (tissues of three lines or more, means taken off). Beside: one ridge on the mean response over drugs, used for every drug
-("general"), the tissue's mean in the training lines, and cells replaced by the mean of their cluster (60 of k-means on the cells).
+("general"), the tissue's mean in the training lines, and cells replaced by the mean of their cluster (60 of k-means on
+the cells, as many as there are lines, in principal axes or in the axes in which the fit seeks neighbours).
 Intervals: 2,000 bootstraps of lines and drugs together, paired between methods; ranks are taken once. Nothing was chosen on the 60 lines.
 Results go to `benchmarks/results/semi_real.json`.
 """
@@ -29,7 +30,7 @@ from bench_plier import machine
 import omicstl as otl
 from omicstl._core.log import TransferWarning
 from omicstl._core.random import Streams
-from omicstl.models import response_fit
+from omicstl.models import response_fit, response_network
 from omicstl.models.response_smoothing import axes_of
 from omicstl.models.screen import Cells, Lines
 from omicstl.tl import _scdeal_input as given
@@ -134,14 +135,23 @@ def tissue_means(lines: Lines, tissue: np.ndarray) -> np.ndarray:
     return out
 
 
-def cluster_means(score: np.ndarray, cells: Cells) -> np.ndarray:
-    """Scores replaced by the mean of the cell's cluster."""
+def cluster_means(score: np.ndarray, cells: Cells, axes: np.ndarray | None = None) -> np.ndarray:
+    """Scores replaced by the mean of the cell's cluster, in 30 principal axes of the cells or by angle in those of the fit."""
     from sklearn.cluster import KMeans
 
     x = cells.rows.take(np.arange(cells.rows.n_rows))
     z = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
-    code = KMeans(60, n_init=5, random_state=0).fit_predict(z @ axes_of(z.astype(np.float32), Streams(0)))
+    points = z @ (axes_of(z.astype(np.float32), Streams(0), 30) if axes is None else axes)
+    points = points if axes is None else points / np.linalg.norm(points, axis=1, keepdims=True)
+    code = KMeans(60, n_init=5, random_state=0).fit_predict(points)
     return np.stack([score[code == c].mean(axis=0) for c in range(60)])[code]
+
+
+def network_scores(lines: Lines, cells: Cells) -> np.ndarray:
+    """The deep level with its defaults; the weight of its term is chosen on lines that were left out."""
+    fit = response_network.fit(lines, cells, otl.tl.ResponseNetwork(), Streams(0))
+    print(f"network: {fit.chosen['reason']}")
+    return fit.score.astype(float)
 
 
 def main() -> None:
@@ -181,13 +191,19 @@ def main() -> None:
     entry = cells.uns["scdeal"]
     print(f"{len(drugs)} drugs, {len(lines.x)} lines: {seconds:.1f} CPU seconds; {entry['params']['level']}")
     print(entry["params"]["align_reason"])
-    for name, way in WAYS.items():
-        scores[name] = response_fit.fit(lines, target.cells, way, Streams(0)).score.astype(float)
+    fits = {name: response_fit.fit(lines, target.cells, way, Streams(0)) for name, way in WAYS.items()}
+    scores |= {name: fit.score.astype(float) for name, fit in fits.items()}
     chosen = otl.tl.ResponseRidge(align=str(entry["params"]["align"]), n_members=0)
     general = response_fit.fit(general_lines(lines), target.cells, chosen, Streams(0)).score
     scores["general sensitivity"] = np.repeat(general.astype(float), len(drugs), axis=1)
     scores["tissue mean"] = tissue_means(lines, tissue)[line]
     scores["cluster means of tl.scdeal"] = cluster_means(scores["tl.scdeal"], target.cells)
+    scores["cluster means, its own axes"] = cluster_means(
+        scores["tl.scdeal"], target.cells, fits["denoised"].model.cell_axes
+    )
+    start = cpu()
+    scores["network"] = network_scores(lines, target.cells)
+    print(f"network: {cpu() - start:.0f} CPU seconds")
 
     generator = np.random.default_rng(0)
     n, d = truth.shape

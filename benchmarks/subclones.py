@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from anndata import AnnData
 from bench_plier import machine
 from scipy.stats import t as student
 
@@ -31,7 +32,8 @@ ALWAYS = 4.0
 WAYS = ("none", "chosen", "always 4")
 
 
-def draw(kind: str, depth: float, seed: int) -> dict[str, float]:
+def simulated(kind: str, depth: float, seed: int) -> tuple[AnnData, given.Read]:
+    """Cells whose response is known, and what `tl.scdeal` reads of them and of the lines."""
     cells, lines, _ = otl.datasets.simulate_drug_response(
         400, 1000, 1500, state_separation=1.5, shift=1.0, depth=depth, response_by=kind, rng=seed
     )
@@ -49,6 +51,18 @@ def draw(kind: str, depth: float, seed: int) -> dict[str, float]:
         scale="auto",
         layer=None,
     )
+    return cells, read
+
+
+def areas(score: np.ndarray, cells: AnnData) -> tuple[float, float]:
+    """AUROC of the state within clones (mean over clones), and over all cells."""
+    truth, clone = cells.obs["sensitive"].to_numpy(), cells.obs["clone"].to_numpy()
+    inside = [auroc(score[clone == c], truth[clone == c]) for c in np.unique(clone)]
+    return float(np.nanmean(inside)), auroc(score, truth)
+
+
+def draw(kind: str, depth: float, seed: int) -> dict[str, float]:
+    cells, read = simulated(kind, depth, seed)
     target = read.target.cells
     fit = response_fit.fit(read.lines, target, otl.tl.ResponseRidge(n_members=0), Streams(0), safeguard=True)
     model = fit.model
@@ -56,12 +70,9 @@ def draw(kind: str, depth: float, seed: int) -> dict[str, float]:
     z = standardised(target.rows.take(np.arange(cells.n_obs)), model.mean_cells, model.scale_cells)
     edges = smoothing.graph(z @ model.cell_axes)
     scores = (plain[:, 0], fit.score[:, 0], smoothing.smoothed(edges, plain, np.array([ALWAYS]))[:, 0])
-    truth, clone = cells.obs["sensitive"].to_numpy(), cells.obs["clone"].to_numpy()
     row = {"strength": float(model.strength[0])}
     for name, score in zip(WAYS, scores, strict=True):
-        inside = [auroc(score[clone == c], truth[clone == c]) for c in np.unique(clone)]
-        row[f"within, {name}"] = float(np.nanmean(inside))
-        row[f"all, {name}"] = auroc(score, truth)
+        row[f"within, {name}"], row[f"all, {name}"] = areas(score, cells)
     return row
 
 

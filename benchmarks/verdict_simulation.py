@@ -82,7 +82,7 @@ def main() -> None:
         joined = pd.DataFrame(values).merge(table.drop(columns=["failed", "kind"]), on="number")
         joined.drop(columns="sentence").to_csv(options.checks, index=False)
     result = report(table)
-    result |= {"n_cases": options.n, "seed": options.seed, "sentence": STANDING}
+    result |= {"n_cases": len(table), "seed": options.seed, "sentence": STANDING}
     print(json.dumps(result, indent=1))
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")

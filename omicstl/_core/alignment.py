@@ -23,9 +23,11 @@ class Alignment:
         Steepness of the rise ``2 / (1 + exp(-ramp * t)) - 1`` over the share t of training that is done
         :cite:p:`Ganin2016`; 0 gives the full weight from the first step.
     label_shift
-        Weight the source's observations so that the shares of their classes are those estimated for the target. Without it, a
-        term pulls the domains together although their shares of classes differ. For `omicstl.tl.ResponseNetwork` on one drug of
-        two classes; `omicstl.tl.adapt` refuses it.
+        Weight the source's observations so that the shares of their classes are those estimated for the target
+        :cite:p:`Saerens2002`. Without it, a term pulls the domains together although their shares of classes differ. For one column
+        of classes; `omicstl.tl.ResponseNetwork` takes it for one drug of two classes. `omicstl.tl.adapt` estimates the shares from the
+        variables at their levels, which is right where domains differ in nothing else (`omicstl.metrics.label_shift` tests that); cells and
+        lines never do, and there the estimate, from z-scores, is drawn towards the lines' shares.
 
     Raises
     ------
@@ -196,7 +198,9 @@ class Cdan(Alignment):
         The discriminator sees all products of a latent variable and a prediction; where there are more than this, so many random
         ones (equation 6 of the paper).
     entropy
-        Count observations with uncertain predictions less (CDAN+E).
+        Count observations with uncertain predictions less (CDAN+E): weights ``1 + exp(-H)``. For one class among several H is the
+        entropy of its probabilities, as in the paper; for several outputs of two classes each, which the paper does not have, the
+        mean of theirs; numbers count all alike.
 
     Raises
     ------

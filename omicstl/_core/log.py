@@ -13,7 +13,8 @@ from omicstl._core.checks import check_flag
 from omicstl._core.settings import settings
 
 _PACKAGE = "omicstl"
-_LEVELS = {0: logging.CRITICAL + 1, 1: logging.WARNING, 2: logging.INFO, 3: logging.DEBUG}
+NOTICE = 25  # between info and warning
+_LEVELS = {0: logging.CRITICAL + 1, 1: NOTICE, 2: logging.INFO, 3: logging.DEBUG}
 
 
 class ScaleWarning(UserWarning):
@@ -41,6 +42,7 @@ class _Stderr(logging.Handler):
 
 
 logger = logging.getLogger(_PACKAGE)
+logging.addLevelName(NOTICE, "NOTICE")
 logger.setLevel(logging.DEBUG)
 logger.addFilter(lambda record: record.levelno >= _LEVELS[settings.verbosity])
 logger.addHandler(_Stderr())
@@ -49,6 +51,11 @@ logger.addHandler(_Stderr())
 def info(message: str) -> None:
     """Tell the user something that is no reason to worry (shown from ``settings.verbosity = 2``)."""
     logger.info("%s", message)
+
+
+def notice(message: str) -> None:
+    """Tell the user what they should know before they wait, such as a cost (silent only at ``settings.verbosity = 0``)."""
+    logger.log(NOTICE, "%s", message)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -22,8 +22,10 @@ class ResponseRidge:
         :cite:p:`Sun2016a`. ``"none"``: cells are projected. ``"auto"``: the one that predicts best for pseudo-cells of
         lines that were left out of the fit; none of them needs a label of the cells.
     smoothing
-        Strength of the average over neighbouring cells; 0 leaves cells alone. `None`: for each drug the one under which a
-        tenth of each cell's counts is predicted best from the other nine, 0 where counts cannot be told.
+        Strength of the average over neighbouring cells; 0 leaves cells alone. `None`: the weakest that is within one standard error of
+        the best, where a tenth of each cell's counts is predicted from the other nine (counts divided such that their noise is
+        independent :cite:p:`Neufeld2023`); the same for all drugs but those that surely want another. 0 where counts cannot be told.
+        Neighbours are sought by angle in 50 principal axes, genes weighed by how much of the lines' variation shows in the cells.
     penalty
         Penalty of the ridge beside the mean variance of a component, above 0. `None`: the best for lines that were left out, by
         lineage where that is known, for each drug.

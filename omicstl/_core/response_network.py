@@ -35,7 +35,8 @@ class ResponseNetwork:
     reconstruction
         Weight of the reconstruction of clean components from corrupted ones; 0 leaves it out.
     smoothness
-        Weight of the squared distance between latent variables of cells that are neighbours; 0 leaves it out.
+        Weight of the squared distance between latent variables of cells that are neighbours; 0 leaves it out. In simulations
+        0.1 and 1 moved areas under the ROC curve by 0.01 at most, within clones and over all cells, up and down.
     focus
         Exponent of the focal loss for classes; 0 is cross entropy with equal weight of both classes.
     smoothing

@@ -56,7 +56,7 @@ def _default_cache_dir() -> Path:
 
 
 _OPTIONS: dict[str, _Option] = {
-    "verbosity": _Option(lambda: 1, _whole(0, 3), int, "0 silent, 1 warnings, 2 info, 3 debug"),
+    "verbosity": _Option(lambda: 1, _whole(0, 3), int, "0 silent, 1 warnings and costs, 2 info, 3 debug"),
     "progress": _Option(lambda: True, _flag, _parse_flag, "progress bars where someone can see them"),
     "model_in_adata": _Option(lambda: 64 * 2**20, _whole(0), int, "largest model kept in `uns`, bytes"),
     "block_bytes": _Option(
@@ -78,7 +78,7 @@ class Settings:
     Notes
     -----
     ``verbosity`` (1)
-        0 silent (the package's own warnings too), 1 warnings, 2 information, 3 debugging.
+        0 silent (the package's own warnings too), 1 warnings and costs that are announced, 2 information, 3 debugging.
     ``progress`` (True)
         Show progress bars where someone can see them: a terminal or a notebook.
     ``model_in_adata`` (64 MiB)

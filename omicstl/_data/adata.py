@@ -109,7 +109,7 @@ def _check_unique(var_names: np.ndarray, name: str) -> None:
     twice = unique[counts > 1]
     if twice.size:
         msg = (
-            f"{name}.var_names are not unique: {listed(twice)} occur more than once. Genes are matched by name, so "
+            f"{name}.var_names are not unique: {listed(twice)} {'occur' if twice.size > 1 else 'occurs'} more than once. Genes are matched by name, so "
             f"aggregate or drop the duplicates, or call {name}.var_names_make_unique() (then only the first is matched)."
         )
         raise ValueError(msg)

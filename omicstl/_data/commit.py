@@ -35,6 +35,8 @@ class Result:
     more: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Further entries of `uns`, by their names."""
     drop: tuple[tuple[str, str], ...] = ()
+    own: tuple[str, ...] = ()
+    """Names in `obsm` of large arrays that nobody else holds: they are written as they are, not copied."""
 
 
 def of_earlier_fit(adata: AnnData, key: str) -> tuple[tuple[str, str], ...]:
@@ -129,7 +131,9 @@ def _validated(adata: AnnData, result: Result) -> list[tuple[str, str, Any]]:
             if name != result.key and not name.startswith(f"{result.key}_"):
                 msg = f"{slot}[{name!r}] does not belong to the key {result.key!r}: it must be called '{result.key}_<what>'."
                 raise ValueError(msg)
-            values.append((slot, name, convert(value, f"{slot}[{name!r}]", shape)))
+            where = f"{slot}[{name!r}]"
+            own = slot == "obsm" and name in result.own
+            values.append((slot, name, _matrix(value, where, shape, own=True) if own else convert(value, where, shape)))
     if result.uns is not None:
         values.append(("uns", result.key, owned(result.uns, f"uns[{result.key!r}]")))
     for name, entry in result.more.items():
@@ -155,11 +159,13 @@ def _column(value: Any, where: str, shape: tuple[int, ...]) -> Any:
     return array
 
 
-def _matrix(value: Any, where: str, shape: tuple[int, ...]) -> np.ndarray:
-    array = _array(value, where)
+def _matrix(value: Any, where: str, shape: tuple[int, ...], *, own: bool = False) -> np.ndarray:
+    array = value if own and value.flags.owndata and value.flags.c_contiguous else _array(value, where)
     if array.ndim != 2 or array.shape[0] != shape[0]:
         raise _shape_error(where, array.shape, f"({shape[0]}, k)")
-    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+    if array.dtype.kind not in "iuf" or not all(
+        np.isfinite(array[i : i + 4096]).all() for i in range(0, len(array), 4096)
+    ):
         msg = f"{where} must hold finite numbers only, got dtype {array.dtype} with values that are not."
         raise ValueError(msg)
     return array

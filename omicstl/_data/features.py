@@ -160,6 +160,11 @@ def described(names: np.ndarray) -> str:
     return f"{species + ' ' if species else ''}{_WORDS[kind]} such as {', '.join(repr(str(n)) for n in names[:3])}"
 
 
+def _column(names: np.ndarray) -> str:
+    """A name for the column of a table that holds such names, like "mouse_ensembl"."""
+    return f"{species_hint(names)}_{'symbol' if identifier_kind(names) == 'symbol' else 'ensembl'}"
+
+
 def _way_out(have: np.ndarray, want: np.ndarray, have_label: str) -> str:
     kinds = {identifier_kind(have), identifier_kind(want)}
     species = {species_hint(have), species_hint(want)} - {""}
@@ -178,7 +183,7 @@ def _way_out(have: np.ndarray, want: np.ndarray, have_label: str) -> str:
     if len(species) == 2:
         return (
             "Map the genes of one species to their orthologs in the other with a table of both: "
-            "otl.pp.map_features(adata, table, source='mouse_symbol', target='human_symbol')."
+            f"otl.pp.map_features(adata, table, source={_column(have)!r}, target={_column(want)!r})."
         )
     if kinds == {"ensembl", "ensembl_versioned"} or kinds == {"ensembl_versioned"}:
         return "Cut the versions off, for example adata.var_names = adata.var_names.str.split('.').str[0]."
@@ -187,7 +192,7 @@ def _way_out(have: np.ndarray, want: np.ndarray, have_label: str) -> str:
         if species <= {"human"}:
             return f"{cut}: otl.pp.map_features(adata) does it with the 40,247 human pairs of otl.datasets.gene_identifiers()."
         return f"{cut} with a table of both: otl.pp.map_features(adata, table, source='<column>', target='<column>')."
-    if set(np.char.upper(have)) & set(np.char.upper(want)):
+    if len(set(np.char.upper(have)) & set(np.char.upper(want))) > len(set(have) & set(want)):
         return "Some agree when upper and lower case are ignored: write both in the same way."
     return (
         "Bring both to the same identifiers first, with a table of both: "

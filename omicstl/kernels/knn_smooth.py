@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 _BLOCK = 1024  # rows whose distances are looked at together
+_RUN = 32  # columns of which the smallest is taken first
 
 
 class Smoothed(NamedTuple):
@@ -26,22 +27,44 @@ def neighbours(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     index, distance = np.empty((m, k), np.int64), np.empty((m, k), x.dtype)
     for low in range(0, m, _BLOCK):
         part = slice(low, min(low + _BLOCK, m))
-        gap = square[part, None] + square - 2 * (x[part] @ x.T)
+        gap = square[part, None] + square
+        inner = x[part] @ x.T
+        inner *= 2
+        gap -= inner
         own = np.arange(part.start, part.stop)
         gap[own - low, own] = np.inf
-        near = np.argpartition(gap, k - 1, axis=1)[:, :k] if k else np.empty((len(own), 0), np.int64)
-        found = np.take_along_axis(gap, near, axis=1)
-        order = np.lexsort((near, found), axis=1)
-        index[part] = np.take_along_axis(near, order, axis=1)
-        distance[part] = np.sqrt(np.maximum(np.take_along_axis(found, order, axis=1), 0))
+        index[part] = _smallest(gap, k)
+        distance[part] = np.sqrt(np.maximum(np.take_along_axis(gap, index[part], axis=1), 0))
     return index, distance
+
+
+def _smallest(values: np.ndarray, k: int) -> np.ndarray:
+    """Positions (n, k) of the smallest values of each row (n, m), ascending; of equal ones the first.
+
+    No value above the k-th smallest minimum of runs of columns can be among them, which leaves few to sort.
+    """
+    n, m = values.shape
+    if k == 0:
+        return np.empty((n, 0), np.int64)
+    runs = m // _RUN
+    if runs >= 2 * k:
+        lows = values[:, : runs * _RUN].reshape(n, runs, _RUN).min(axis=2)
+        row, column = np.nonzero(values <= np.partition(lows, k - 1, axis=1)[:, k - 1, None])
+        if row.size <= 8 * k * n:  # else too many are equal
+            order = np.lexsort((column, values[row, column], row))
+            first = np.searchsorted(row, np.arange(n))
+            return column[order[first[:, None] + np.arange(k)]]
+    near = np.argpartition(values, k - 1, axis=1)[:, :k]
+    order = np.lexsort((near, np.take_along_axis(values, near, axis=1)), axis=1)
+    return np.take_along_axis(near, order, axis=1)
 
 
 def graph_of(index: np.ndarray) -> sp.csr_matrix:
     """Symmetric graph of neighbours (m, k): an edge weighs 1 where both name each other, and 1/2 where one does."""
     m, k = index.shape
-    directed = sp.csr_matrix((np.ones(m * k), (np.repeat(np.arange(m), k), index.ravel())), shape=(m, m))
-    return ((directed + directed.T) / 2).tocsr()
+    places = np.sort(index, axis=1).astype(np.int32).ravel()
+    directed = sp.csr_matrix((np.full(m * k, 0.5), places, np.arange(m + 1) * k), shape=(m, m))
+    return (directed + directed.T).tocsr()
 
 
 def smooth(
@@ -104,7 +127,12 @@ def _symmetric(graph: sp.spmatrix, m: int) -> sp.csr_matrix:
     if w.nnz and (not np.isfinite(w.data).all() or w.data.min() < 0):
         msg = "the weights of a graph must be finite and not negative."
         raise ValueError(msg)
-    w = ((w + w.T) / 2).tocsr()
+    turned = w.T.tocsr()
+    pairs = ((w.indptr, turned.indptr), (w.indices, turned.indices), (w.data, turned.data))
+    if w.has_canonical_format and all(map(np.array_equal, *zip(*pairs, strict=True))) and not w.diagonal().any():
+        return w
+    w = (w + turned).tocsr()
+    w.data *= 0.5
     w.setdiag(0)
     w.eliminate_zeros()
     return w

@@ -51,6 +51,7 @@ def masked_ridge(
     groups: np.ndarray | None = None,
     weights: np.ndarray | None = None,
     shared: bool = False,
+    left_out: bool = True,
 ) -> MaskedRidge:
     r"""Ridge of each column of `y` on `x`, on the rows where it is not NaN, with an intercept that is not penalised.
 
@@ -62,12 +63,17 @@ def masked_ridge(
     out single rows. The penalty of an output has the least squared error of these predictions; `shared` takes one penalty for all, with
     the least mean over outputs of that error divided by the output's variance. `weights` (n,) are above zero.
 
+    With one penalty there is nothing to choose, and without `left_out` these predictions are not made: NaN, with infinite risk.
+
     A group that holds all rows of an output has NaN predictions. An output with fewer than two values has NaN everywhere.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     grid = np.asarray(penalties, np.float64)
     if grid.ndim != 1 or not grid.size or not (grid > 0).all():
         msg = f"`penalties` must be a list of numbers > 0, got {penalties!r}."
+        raise ValueError(msg)
+    if not left_out and grid.size > 1:
+        msg = "a penalty is chosen by what is left out: give one penalty, or leave rows out."
         raise ValueError(msg)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
     if not (w > 0).all():
@@ -86,7 +92,8 @@ def masked_ridge(
             continue
         root = np.sqrt(w[rows])
         values, u = _spectrum(inner, rows, root, wide)
-        path[:, rows[:, None], outputs] = _left_out(values, u, root, y[np.ix_(rows, outputs)], grid, codes[rows])
+        if left_out:
+            path[:, rows[:, None], outputs] = _left_out(values, u, root, y[np.ix_(rows, outputs)], grid, codes[rows])
         kept.append((rows, outputs, values, u, root))
     risk = _risk(path, y)
     chosen = _choose(risk, y, shared)
@@ -99,8 +106,8 @@ def masked_ridge(
         share = root**2 / (root @ root)
         intercept[outputs] = share @ y[np.ix_(rows, outputs)] - (share @ x[rows] + centre) @ coefficients[:, outputs]
     coefficients[:, np.isnan(penalty)] = np.nan
-    left_out = np.take_along_axis(path, chosen[None, None, :], axis=0)[0]
-    return MaskedRidge(coefficients, intercept, penalty, left_out, path, risk)
+    predicted = np.take_along_axis(path, chosen[None, None, :], axis=0)[0]
+    return MaskedRidge(coefficients, intercept, penalty, predicted, path, risk)
 
 
 def _spectrum(inner: np.ndarray, rows: np.ndarray, root: np.ndarray, wide: bool) -> tuple[np.ndarray, np.ndarray]:

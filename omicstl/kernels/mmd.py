@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 
+from omicstl.kernels.permutation import permutation_p
+
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 BLOCK = 1024
 MOST = 1000  # rows for the bandwidths
@@ -105,6 +107,4 @@ def mmd2(
     across = row_total - within
     other = total - within - 2 * across
     values = within / (n * (n - 1)) + other / (m * (m - 1)) - 2 * across / (n * m)
-    null = values[1:]
-    p = (1 + np.count_nonzero(null >= values[0] - 1e-12)) / (1 + n_permutations) if n_permutations else float("nan")
-    return Mmd(float(values[0]), null, float(p))
+    return Mmd(float(values[0]), values[1:], permutation_p(float(values[0]), values[1:]))

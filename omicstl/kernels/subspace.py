@@ -1,4 +1,4 @@
-"""Subspace alignment, and principal vectors between two subspaces (numpy, LAPACK)."""
+"""Subspace alignment (numpy, LAPACK)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ class Alignment(NamedTuple):
     source: np.ndarray  # (p, k): principal axes of the source, turned onto those of the target
     target: np.ndarray  # (p, k): principal axes of the target
     cosines: np.ndarray  # (k,) of the principal angles between the subspaces, descending
-
-
-class PrincipalVectors(NamedTuple):
-    """Pairs of directions, one in each subspace, that are as close as can be, and the cosines of their angles, descending."""
-
-    first: np.ndarray  # (p, k)
-    second: np.ndarray  # (p, k)
-    cosines: np.ndarray  # (k,)
 
 
 def principal_axes(x: np.ndarray, k: int) -> np.ndarray:
@@ -47,9 +39,3 @@ def subspace_alignment(source: np.ndarray, target: np.ndarray, k: int) -> Alignm
     first, second = principal_axes(source, k), principal_axes(target, k)
     inner = first.T @ second
     return Alignment(first @ inner, second, np.clip(np.linalg.svd(inner, compute_uv=False), 0, 1))
-
-
-def principal_vectors(first: np.ndarray, second: np.ndarray) -> PrincipalVectors:
-    """Principal vectors of the spans of two orthonormal bases (p, k) and (p, l)."""
-    u, cosines, v = scipy.linalg.svd(first.T @ second, full_matrices=False)
-    return PrincipalVectors(first @ u, second @ v.T, np.clip(cosines, 0, 1))

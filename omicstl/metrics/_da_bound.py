@@ -101,7 +101,7 @@ def da_bound(
     -----
     All errors are held out (five folds, logistic regression). The divergence is that of linear classifiers of the domains, which is at most the one of the theorem, and the joint error is that of a fitted classifier,
     which is at least the best one: the sum is thus no bound, and may lie below the error in the target. A large divergence with a small joint error is what alignment may help; with a large joint error
-    alignment cannot help, whatever it does to the divergence. Cost: 10 logistic regressions and 25 discriminants.
+    alignment cannot help, whatever it does to the divergence. Cost: 10 logistic regressions and up to 120 discriminants.
 
     Examples
     --------
@@ -122,20 +122,8 @@ def da_bound(
     if not label.names:
         msg = f"adata.obs[{label_key!r}] holds numbers; the bound is about classes. Cut it, e.g. with pandas.qcut."
         raise ValueError(msg)
-    found = _domains.read(
-        adata,
-        domain_key,
-        source,
-        target,
-        obsm=obsm,
-        layer=layer,
-        n_comps=n_comps,
-        max_obs=max_obs,
-        generator=random.generator("rows"),
-        keep=np.isfinite(label.y),
-        scaled=True,
-    )
-    y_source, y_target = label.y[found.source_rows], label.y[found.target_rows]
+    choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
+    found, y_source, y_target = _domains.read_labelled(adata, choice, label, random.generator("rows"))
     known = y_source[np.isfinite(y_source)]
     if known.size < LEAST_LABELS or np.unique(known).size < 2:
         msg = (

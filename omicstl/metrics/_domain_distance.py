@@ -12,6 +12,7 @@ from omicstl._core.checks import check_choice, check_number
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import domain_distance as kernel, mmd
+from omicstl.kernels.permutation import permutation_p
 from omicstl.metrics import _domains
 
 METHODS = ("mmd", "proxy_a", "classifier_auc", "coral", "sliced_wasserstein")
@@ -101,9 +102,11 @@ def domain_distance(
     Notes
     -----
     The kernel of ``"mmd"`` is the mean of five Gaussians :math:`\exp(-|x - y|^2 / q)`, q the .1, .25, .5, .75 and .9 quantiles of the squared distances. Sums run in blocks, so memory does not grow with the square of rows.
-    The classifier is a regularised linear discriminant with a fixed penalty, cross-validated five times in five folds, the threshold half-way between the classes; nothing is chosen by the error. Of identical
-    domains of 100 observations and 1,000 columns ``"proxy_a"`` is -.03 on average and within ±.2 in 77 % of draws, since the standard error of 200 held-out calls is .14;
-    without held-out rows it is 2. For ``"classifier_auc"`` squares of the columns are added.
+    The classifier is a regularised linear discriminant with a fixed penalty, the threshold half-way between the classes; nothing is chosen by the error. For ``"proxy_a"`` it learns from a quarter of the
+    rows and is tested on the rest, over many splits: calls of one classifier share its luck, and the less it learns from, the less they share. Where two samples of 100 observations and 1,000 columns are of one
+    distribution, the value is 0 on average with a standard deviation of .08, within ±.2 in 99 % of 300 draws (five folds: .17 and 77 %; without held-out rows it is 2). With few observations a true distance is
+    therefore understated: 1.29 for half a standard deviation in each of 20 columns of `obsm` at 100 observations (five folds 1.41, the best classifier 1.47); the test is no weaker. Nothing is subtracted, and ``chance`` is about 0. Equal rows are learnt from
+    together or tested together, so that a domain is at no distance from a copy of itself. For ``"classifier_auc"`` squares of the columns are added, and it learns from four fifths of the rows.
 
     A small p says that the domains differ, not that transfer fails, and cells of one patient are not independent: with few patients every p is small. Values of different numbers of columns cannot be compared, except
     those of the classifiers. Cost: O(max_obs² · (n_comps + n_permutations)) for ``"mmd"``, less for the others.
@@ -122,20 +125,11 @@ def domain_distance(
     check_choice("method", method, METHODS)
     check_number("n_permutations", n_permutations, low=0, integer=True)
     random = streams(rng)
-    found = _domains.read(
-        adata,
-        domain_key,
-        source,
-        target,
-        obsm=obsm,
-        layer=layer,
-        n_comps=n_comps,
-        max_obs=max_obs,
-        generator=random.generator("rows"),
-    )
+    choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
+    found = _domains.read(adata, choice, random.generator("rows"))
     value, null = _measure(method, found.x_source, found.x_target, n_permutations, random.generator("permutations"))
-    p = (1 + np.count_nonzero(null >= value - 1e-12)) / (1 + null.size) if null.size else float("nan")
-    return DomainDistance(float(value), float(null.mean()) if null.size else float("nan"), null, float(p))
+    chance = float(null.mean()) if null.size else float("nan")
+    return DomainDistance(float(value), chance, null, permutation_p(value, null))
 
 
 def _measure(
@@ -151,7 +145,7 @@ def _measure(
         return kernel.sliced_wasserstein(x, y, n_permutations=n, generator=generator)[:2]
     if method == "classifier_auc":
         both = kernel.with_squares(np.concatenate([x, y]))
-        told = kernel.tell_apart(both[: len(x)], both[len(x) :], generator=generator, n_permutations=n)
+        told = kernel.tell_apart(both[: len(x)], both[len(x) :], generator=generator, train=0.8, n_permutations=n)
         return told.auroc, told.null_auroc
     told = kernel.tell_apart(x, y, generator=generator, n_permutations=n)
     return 2 * (1 - 2 * told.error), 2 * (1 - 2 * told.null_error)

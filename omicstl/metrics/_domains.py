@@ -15,6 +15,7 @@ from omicstl._data.obsm import read_obsm
 from omicstl.models import domain_space
 
 LEAST = 10
+LARGEST = 1e15  # squares of larger values, and their sums, leave the range of float32
 check_adata = reader.check_adata
 
 
@@ -29,6 +30,18 @@ class Domains(NamedTuple):
     x_target: np.ndarray
     all_source: np.ndarray
     x_all_source: np.ndarray
+
+
+class Choice(NamedTuple):
+    """What a measure compares, as its caller wrote it: the arguments of the same names."""
+
+    domain_key: str
+    source: Sequence[str] | None
+    target: str | None
+    obsm: str | None
+    layer: str | None
+    n_comps: int | None
+    max_obs: int
 
 
 class Labels(NamedTuple):
@@ -120,31 +133,28 @@ def read_matrix(adata: AnnData, obsm: str | None, layer: str | None) -> reader.E
 
 def read(
     adata: AnnData,
-    domain_key: str,
-    source: Sequence[str] | None,
-    target: str | None,
-    *,
-    obsm: str | None,
-    layer: str | None,
-    n_comps: int | None,
-    max_obs: int,
+    choice: Choice,
     generator: np.random.Generator,
+    *,
     keep: np.ndarray | None = None,
+    blind: bool = False,
     whole_source: bool = False,
     scaled: bool = False,
 ) -> Domains:
     """
     Read both domains in few columns: those of `obsm` as they are, or principal components of both domains together.
 
-    Of more than `max_obs` rows in a domain as many are drawn; rows that `keep` marks are drawn first. `whole_source` also gives the
+    Of more than `max_obs` rows in a domain as many are drawn; rows that `keep` marks are drawn first, in the target not if `blind`. `whole_source` also gives the
     coordinates of every source row, in blocks. `scaled` makes components of `obsm` as well. Up to 20 columns are all kept.
     """
+    domain_key, source, target, obsm, layer, n_comps, max_obs = choice
     check_number("max_obs", max_obs, low=LEAST, integer=True)
     if n_comps is not None:
         check_number("n_comps", n_comps, low=1, integer=True)
     expression = read_matrix(adata, obsm, layer)
     names = sides(adata, domain_key, source, target)
-    drawn = [_drawn(rows, max_obs, generator, keep) for rows in names[2:]]
+    kept = keep, None if blind else keep
+    drawn = [_drawn(rows, max_obs, generator, first) for rows, first in zip(names[2:], kept, strict=True)]
     x = [finite(expression, rows) for rows in drawn]
     reduce = obsm is None or n_comps is not None or scaled
     if n_comps is None and expression.rows.n_cols <= domain_space.MOST:
@@ -160,6 +170,14 @@ def read(
     return Domains(names[0], names[1], drawn[0], drawn[1], x_source, x_target, names[2], every)
 
 
+def read_labelled(
+    adata: AnnData, choice: Choice, label: Labels, generator: np.random.Generator, *, blind: bool = False
+) -> tuple[Domains, np.ndarray, np.ndarray]:
+    """Both domains as components, labelled rows drawn first (`blind`: of the source alone), and the labels of their rows, NaN where unknown."""
+    found = read(adata, choice, generator, keep=np.isfinite(label.y), blind=blind, scaled=True)
+    return found, label.y[found.source_rows], label.y[found.target_rows]
+
+
 def _drawn(rows: np.ndarray, most: int, generator: np.random.Generator, keep: np.ndarray | None) -> np.ndarray:
     if rows.size <= most:
         return rows
@@ -170,37 +188,48 @@ def _drawn(rows: np.ndarray, most: int, generator: np.random.Generator, keep: np
 
 
 def finite(expression: reader.Expression, rows: np.ndarray) -> np.ndarray:
-    """Dense rows, refused if a value is not finite."""
+    """Dense rows, refused if a value is not finite or too large to be squared."""
     x = np.asarray(expression.rows.take(rows))
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
         msg = f"{expression.where} has NaN or infinite values in {int(bad.sum())} rows, first {str(expression.obs_names[rows[bad][0]])!r}. Leave these out."
         raise ValueError(msg)
+    _check_size(expression.where, x)
     return x
 
 
-def labels(adata: AnnData, label_key: str, *, rows: np.ndarray | None = None) -> Labels:
+def _check_size(where: str, values: np.ndarray) -> None:
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    if largest > LARGEST:
+        msg = f"{where} has values up to {largest:.3g}; more than {LARGEST:g} cannot be computed with. Divide by a constant."
+        raise ValueError(msg)
+
+
+def labels(adata: AnnData, label_key: str) -> Labels:
     """Read labels of all rows: a column of numbers with more than two values is numeric, all else is classes."""
     values = column(adata, label_key, "label_key")
     gone = absent(values)
-    some = values[~gone] if rows is None else values.iloc[rows][~gone[rows]]
-    if not len(some):
+    known = values[~gone]
+    if not len(known):
         msg = f"adata.obs[{label_key!r}] is missing in all observations that would be used. Labels of the source are needed."
         raise ValueError(msg)
     y = np.full(len(values), np.nan)
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and some.nunique() > 2:
-        y[~gone] = values[~gone].to_numpy(dtype=np.float64)
-        if np.isinf(y).any():
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = known.to_numpy(dtype=np.float64)
+        if np.isinf(numbers).any():
             msg = f"adata.obs[{label_key!r}] holds infinite values. Set them to NaN where the label is not known."
             raise ValueError(msg)
+        _check_size(f"adata.obs[{label_key!r}]", numbers)
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and known.nunique() > 2:
+        y[~gone] = numbers
         return Labels(y, [])
     if pd.api.types.is_numeric_dtype(values):
-        levels = [f"{value:g}" for value in np.sort(values[~gone].astype(float).unique())]
-        text = values[~gone].astype(float).map(lambda value: f"{value:g}")
+        levels = [f"{value:g}" for value in np.sort(known.astype(float).unique())]
+        text = known.astype(float).map(lambda value: f"{value:g}")
     else:
-        levels = _levels(values[~gone])
+        levels = _levels(known)
         _check_classes(levels, int((~gone).sum()), label_key)
-        text = values[~gone].astype(object).map(str)
+        text = known.astype(object).map(str)
     y[~gone] = pd.Index(levels).get_indexer(pd.Index(text.to_numpy()))
     return Labels(y, levels)
 

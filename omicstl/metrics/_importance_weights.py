@@ -130,25 +130,15 @@ def importance_weights(
     if clip is not None:
         check_number("clip", clip, low=1)
     random = streams(rng)
-    found = _domains.read(
-        adata,
-        domain_key,
-        source,
-        target,
-        obsm=obsm,
-        layer=layer,
-        n_comps=n_comps,
-        max_obs=max_obs,
-        generator=random.generator("rows"),
-        whole_source=True,
-    )
+    choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
+    found = _domains.read(adata, choice, random.generator("rows"), whole_source=True)
     result = domain_weights.fit(
         found.x_source, found.x_target, found.x_all_source, method=method, clip=clip, random=random
     )
     share = result.effective / result.weights.size
     both = domain_distance.with_squares(np.concatenate([found.x_source, found.x_target]))
     n = len(found.x_source)
-    auroc = domain_distance.tell_apart(both[:n], both[n:], generator=random.generator("overlap"), n_repeats=1).auroc
+    told = domain_distance.tell_apart(both[:n], both[n:], generator=random.generator("overlap"), train=0.8, n_repeats=1)
     if not result.converged:
         warn(
             "KLIEP stopped before its optimum. Use method='rulsif', which is solved in closed form.", ConvergenceWarning
@@ -159,11 +149,11 @@ def importance_weights(
             "Use fewer components (n_comps=), clip=, or no weights."
         )
         warn(msg, TransferWarning)
-    if auroc > MOST_AUROC:
+    if told.auroc > MOST_AUROC:
         msg = (
-            f"{found.source!r} and {found.target!r} do not overlap (told apart with an AUROC of {auroc:.3f}): the weights mean nothing. Align the domains "
+            f"{found.source!r} and {found.target!r} do not overlap (told apart with an AUROC of {told.auroc:.3f}): the weights mean nothing. Align the domains "
             "first, or weight in components that they share."
         )
         warn(msg, TransferWarning)
     weights = pd.Series(result.weights, index=adata.obs_names[found.all_source], name="weight")
-    return ImportanceWeights(weights, float(result.effective), float(share), float(auroc))
+    return ImportanceWeights(weights, float(result.effective), float(share), float(told.auroc))

@@ -137,20 +137,8 @@ def label_shift(
     if not label.names:
         msg = f"adata.obs[{label_key!r}] holds numbers; shares are of classes. Cut it, e.g. with pandas.qcut."
         raise ValueError(msg)
-    found = _domains.read(
-        adata,
-        domain_key,
-        source,
-        target,
-        obsm=obsm,
-        layer=layer,
-        n_comps=n_comps,
-        max_obs=max_obs,
-        generator=random.generator("rows"),
-        keep=np.isfinite(label.y),
-        scaled=True,
-    )
-    y = label.y[found.source_rows]
+    choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
+    found, y, _ = _domains.read_labelled(adata, choice, label, random.generator("rows"), blind=True)
     known = np.isfinite(y)
     counts = np.bincount(y[known].astype(np.int64), minlength=len(label.names))
     present = np.flatnonzero(counts)

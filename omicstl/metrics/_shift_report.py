@@ -23,7 +23,7 @@ class ShiftReport(NamedTuple):
     Parameters
     ----------
     kind
-        ``"none"``, ``"covariate"``, ``"label"`` or ``"concept"``.
+        ``"none"``, ``"covariate"``, ``"label"`` or ``"concept"``; without labels in the target ``"none or concept"``, ``"covariate or concept"`` or ``"label or other"``.
     sentence
         The same in words, with what could not be seen.
     concept_tested
@@ -56,7 +56,7 @@ def shift_report(
     Name the shift between two domains: covariate, label, concept, or none that can be seen.
 
     The three need different answers: weights of rows, other shares of classes, or labels from the target. Concept shift, another
-    relation of features to labels, can be seen with labels in the target alone; without them the report says that it cannot.
+    relation of features to labels, can be seen with labels in the target alone; without them the name says what it may be as well.
 
     Parameters
     ----------
@@ -101,12 +101,14 @@ def shift_report(
     -----
     Covariate shift keeps P(y | x), label shift keeps P(x | y) :cite:p:`Saerens2002,Lipton2018`, so each is tested by what it keeps. *P(x)*: Hotelling's
     test of means and the mean discrepancy with permuted domains :cite:p:`Gretton2012`. *P(x) after other shares of labels*: whether any shares of the labels turn the means of the source into those
-    of the target, as Hansen's test of a model with more equations than unknowns; needs no labels in the target. *P(x | y)*: Pillai's trace of a multivariate regression of labelled rows on the label, and on the domain and its product
+    of the target, as Hansen's test of a model with more equations than unknowns, no share below 0; needs no labels in the target. *P(x) along the labels*: means in the directions in which other shares
+    would move them, which decides beside P(x) where the target has no labels. *P(x | y)*: Pillai's trace of a multivariate regression of labelled rows on the label, and on the domain and its product
     with the label. *P(y | x)*: a regression of all labelled rows on the components and their squares, and a score test of
     offset and slopes of its own in the target. Numeric labels enter P(x | y) as a parabola.
 
     Concept shift is named if both P(y | x) and P(x | y) differ; label shift if other shares of labels explain the change; covariate
-    shift if they do not and P(y | x) does not differ. Without labels in the target the first is left out. The tests see means and smooth changes along the
+    shift if they do not and P(y | x) does not differ. Without 20 labels in the target concept shift cannot be seen: ``"none or concept"`` and ``"covariate or
+    concept"`` (other shares of labels do not explain the change) leave it open, and ``"label or other"`` says that they do explain it; a covariate shift in the direction of the labels looks the same. The tests see means and smooth changes along the
     leading components; labels of the target must be a random sample of it, and observations independent: cells of a few patients are not, pass pseudobulk. A relation that a
     parabola does not follow can look like concept shift where the features differ as well. ``benchmarks/shift_report.py`` has the rate at which the report is right.
     Cost: a truncated singular value decomposition, and O(max_obs² · 200).
@@ -128,20 +130,8 @@ def shift_report(
     check_number("alpha", alpha, low=0, high=0.2, low_open=True)
     random = streams(rng)
     label = _domains.labels(adata, label_key)
-    found = _domains.read(
-        adata,
-        domain_key,
-        source,
-        target,
-        obsm=obsm,
-        layer=layer,
-        n_comps=n_comps,
-        max_obs=max_obs,
-        generator=random.generator("rows"),
-        keep=np.isfinite(label.y),
-        scaled=True,
-    )
-    y_source, y_target = label.y[found.source_rows], label.y[found.target_rows]
+    choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
+    found, y_source, y_target = _domains.read_labelled(adata, choice, label, random.generator("rows"))
     _check_labels(y_source, label.names, label_key, found.source)
     result = shift.name_shift(
         found.x_source, y_source, found.x_target, y_target, n_classes=len(label.names), random=random, alpha=alpha

@@ -12,6 +12,7 @@ from omicstl._core.log import ConvergenceWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import logme as kernel
+from omicstl.kernels.permutation import permutation_p
 from omicstl.metrics import _domains
 
 METHODS = ("logme", "h_score", "leep")
@@ -137,8 +138,8 @@ def transferability(
     else:
         values = _evidence(_scaled(x), y if codes is None else None, codes, orders)
     null = values[1:]
-    p = (1 + np.count_nonzero(null >= values[0] - 1e-12)) / (1 + null.size) if null.size else float("nan")
-    return Transferability(float(values[0]), float(null.mean()) if null.size else float("nan"), float(p), rows.size)
+    chance = float(null.mean()) if null.size else float("nan")
+    return Transferability(float(values[0]), chance, permutation_p(float(values[0]), null), rows.size)
 
 
 def _evidence(

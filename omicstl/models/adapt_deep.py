@@ -16,6 +16,7 @@ from .adapt_network import LOGS, NetworkConfig
 from .adapt_network_fit import Members, Problem as NetworkProblem, Strengths, forward, held_out_folds, train_members
 from .adapt_selection import circular
 from .adaptation import Aligned, Fitted, Problem, _groups, z_score
+from .class_shift import class_shift_weights
 from .heads import BINARY, MULTINOMIAL, REGRESSION, TASKS, Task, labelled, probabilities
 from .skill import skill
 
@@ -30,6 +31,7 @@ class Prepared(NamedTuple):
     aligned: Aligned
     options: Alignment
     random: Streams
+    shift: np.ndarray  # weights of all sources' rows in the alignment
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,17 +108,24 @@ def beside(latent: np.ndarray) -> np.ndarray:
 
 def prepare(problem: Problem, options: Alignment, random: Streams) -> Prepared:
     """Mean 0 and variance 1 in each domain, then the space of all rows, its columns between no scaling and whitening."""
-    if options.label_shift:
-        msg = f"`label_shift` of {type(options).__name__} is for drug response (`omicstl.tl.ResponseNetwork`), and unused here. Leave it out."
+    if options.label_shift and problem.task.kind not in (BINARY, MULTINOMIAL):
+        msg = (
+            f"`label_shift` of {type(options).__name__} needs one column of classes, got the task {problem.task.kind!r}. "
+            "Leave it out."
+        )
         raise ValueError(msg)
     start = z_score(problem, ZScore(), random)
+    shift = np.split(_shift(problem, options), np.cumsum([len(z) for z in start.sources])[:-1])
+    if options.label_shift:  # the middle of a source with the target's shares of classes
+        centred = (z - np.average(z, axis=0, weights=w) for z, w in zip(start.sources, shift, strict=True))
+        start = start._replace(sources=tuple(centred))
     spread = np.vstack([*start.sources, start.target]).std(axis=0)
     scale = np.maximum(spread, 1e-6 * spread.max()) ** 0.5
     scale *= np.sqrt(np.mean((spread / scale) ** 2))
     scaled = Aligned(
         tuple(z / scale for z in start.sources), start.target / scale, start.matrix / scale, start.offset / scale, {}
     )
-    return Prepared(scaled, options, random)
+    return Prepared(scaled, options, random, np.concatenate(shift))
 
 
 def fit(prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
@@ -126,7 +135,7 @@ def fit(prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
     Every member leaves out its share of the rows, by groups where there are some; predictions for them are its own. The weight of
     the term, if it has none, is 0 unless another does surely better at circular validation on the members' latent variables.
     """
-    aligned, options, random = prepared
+    aligned, options, random, shift = prepared
     x, y, each, fold = _rows(aligned, problem, weights, random)
     training = problem.training or TRAINING
     n_members = problem.n_members or N_MEMBERS
@@ -141,6 +150,7 @@ def fit(prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
         n_latent=N_LATENT,
         hidden=HIDDEN,
         classes=problem.task.kind == MULTINOMIAL,
+        focus=problem.focus,
         drop=DROP,
         noisy=False,
         terms=(replace(options, weight=None),),
@@ -150,9 +160,8 @@ def fit(prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
         patience=training.patience,
     )
     nothing = np.zeros(x.shape[1])
-    given = NetworkProblem(
-        x, aligned.target, shown, binary, nothing, np.ones(len(x)), weights=each, balanced=problem.balanced
-    )
+    shift = np.concatenate([shift, np.ones(len(x) - len(shift))])  # labelled rows of the target
+    given = NetworkProblem(x, aligned.target, shown, binary, nothing, shift, weights=each, balanced=problem.balanced)
     tried = train_members(
         given, config, fold, Strengths(RECONSTRUCTION, 0.0), [(w,) for w in candidates], random, n_members=n_members
     )
@@ -171,7 +180,7 @@ def fit(prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
         networks=networks,
         n_obs=int((labelled(y) & (each > 0)).sum()),
     )
-    return _fitted(model, aligned, problem, fold, _history(tried[chosen]))
+    return _fitted(model, aligned, fold, _history(tried[chosen]))
 
 
 def _rows(
@@ -191,6 +200,23 @@ def _rows(
     among = None if groups is None else groups[: len(x)][used]
     fold[used] = held_out_folds(int(used.sum()), among, count, random.generator("folds of members"))
     return x, y, np.concatenate([*each, np.ones(len(own) if shown else 0)]), fold
+
+
+def _shift(problem: Problem, options: Alignment) -> np.ndarray:
+    """Weights of all sources' rows by the target's shares of classes, from variables at their levels: only shares may differ."""
+    rows = np.vstack([d.x for d in problem.sources])
+    if not options.label_shift:
+        return np.ones(len(rows))
+    sd = np.vstack([rows, problem.target.x]).std(axis=0)
+    scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 1e-9 * sd.max(initial=0))
+    groups = _groups(problem)
+    return class_shift_weights(
+        problem.task,
+        rows * scale,
+        np.vstack([d.y for d in problem.sources]),
+        problem.target.x * scale,
+        groups=None if groups is None else groups[: len(rows)],
+    )
 
 
 def _labels(task: Task, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -226,9 +252,7 @@ def _history(members: Members) -> dict[str, np.ndarray]:
     return {"member": member.astype(np.int32), "epoch": (epoch + 1).astype(np.int32)} | columns
 
 
-def _fitted(
-    model: NetworkAdaptModel, aligned: Aligned, problem: Problem, fold: np.ndarray, history: dict[str, np.ndarray]
-) -> Fitted:
+def _fitted(model: NetworkAdaptModel, aligned: Aligned, fold: np.ndarray, history: dict[str, np.ndarray]) -> Fitted:
     outs = [forward(model.networks, z) for z in (*aligned.sources, aligned.target)]
     decided = [value.mean(axis=0, dtype=np.float64) for _, value in outs]
     low, n_members = 0, len(model.networks["head"])

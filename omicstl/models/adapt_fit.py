@@ -13,7 +13,7 @@ from omicstl._core.random import Streams
 from . import adapt_safeguard, adapt_selection, adaptation, heads
 from .adapt_model import AdaptModel
 from .adaptation import Fitted, Problem
-from .source_weights import SourceWeights, enough, source_weights
+from .source_weights import SourceWeights, enough, source_weights, that_agree
 
 
 class Outcome(NamedTuple):
@@ -41,35 +41,40 @@ def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Out
     """
     candidates: tuple[Any, ...] = ()
     scores: tuple[adapt_selection.Score, ...] = ()
+    blind = problem.hidden()
+    plain = adaptation.z_score(blind, ZScore(), random)
+    agreed, kept = that_agree(plain, problem)
     if options is None:
-        found = adapt_selection.select(problem, random)
+        found = adapt_selection.select(agreed, random)
         candidates, scores, options = found.candidates, found.scores, found.candidates[found.chosen]
     method = adaptation.METHODS[type(options)]
-    blind = problem.hidden()
-    prepared = method.prepare(blind, options, random)
-    plain = prepared if type(options) is ZScore and options.scale else adaptation.z_score(blind, ZScore(), random)
-    judged = enough(problem.task, problem.target.y)
+    prepared = plain if type(options) is ZScore and options.scale else method.prepare(blind, options, random)
+    judged = enough(problem.task, problem.target.y, problem.target.blocks)
     weights = source_weights(prepared if method.closed else plain, problem)
+    if not judged:  # who has no part in the choice has none in the fit, whatever an alignment makes of it
+        left = weights.weights * kept
+        weights = weights._replace(weights=left / (left.max() or 1.0))
     guard, folded = None, None
     if judged:
-        guard, folded = adapt_safeguard.guard_labelled(method, prepared, plain, problem, random)
+        lone = adaptation.target_alone(blind, random)
+        guard, folded = adapt_safeguard.guard_labelled(method, prepared, plain, lone, problem, random)
     elif method.closed and type(options) is not Unaligned:
         if not scores:
             candidates = (Unaligned(), options)
-            part = adapt_selection.some(problem, random)
+            part = adapt_selection.some(agreed, random)
             scores = tuple(adapt_selection.score(one, part, random) for one in candidates)
         mine = scores[candidates.index(options)]
-        guard = adapt_safeguard.guard_blind(problem, mine, scores[0], random)
+        guard = adapt_safeguard.guard_blind(agreed, mine, scores[0], random)
     name = adaptation.name_of(options)
     used, used_weights = options, weights.weights
     fell_back = bool(safeguard and guard is not None and guard.fall_back and used_weights.any())
     if judged and (fell_back or not used_weights.any()):  # the target's own labels alone
-        used, prepared, used_weights = ZScore(), plain, np.zeros(len(problem.sources))
+        used, prepared, used_weights = ZScore(), lone, np.zeros(len(problem.sources))
     elif fell_back:
         used, prepared = Unaligned(), adaptation.unaligned(blind, Unaligned(), random)
     method = adaptation.METHODS[type(used)]
     if not used_weights.any() and not heads.labelled(problem.target.y).any():
-        used_weights = np.ones(len(problem.sources))
+        used_weights = kept.astype(float)
     fitted = method.fit(prepared, problem, used_weights)
     if folded is not None and used is options:  # labelled rows of the target: what folds that had not seen them said
         rows = heads.labelled(problem.target.y)

@@ -239,6 +239,14 @@ def probabilities(config: NetworkConfig, data: Arrays, value: jax.Array) -> jax.
     return jnp.where(data["binary"][None, :] > 0, jax.nn.sigmoid(value), value)
 
 
+def entropies(config: NetworkConfig, data: Arrays, predicted: jax.Array) -> jax.Array:
+    """Entropy (b,) of what is predicted: of one class among d, or the mean over columns that are classes; numbers have none."""
+    if config.classes:
+        return -jnp.sum(predicted * jnp.log(jnp.maximum(predicted, 1e-12)), axis=1)
+    each = domain_terms.binary_entropy(predicted) * data["binary"][None, :]
+    return jnp.sum(each, axis=1) / jnp.maximum(jnp.sum(data["binary"]), 1)
+
+
 def _loss(
     config: NetworkConfig, params: Any, own: Own, data: Arrays, batch: Pair, share: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
@@ -262,6 +270,7 @@ def _loss(
     )
     alignment = jnp.float32(0)
     predicted = probabilities(config, data, value)
+    unsure = entropies(config, data, predicted)
     for i, term in enumerate(config.terms):
         weights = on * data["shift"][rows] if term.label_shift else on
         view = Seen(
@@ -272,6 +281,8 @@ def _loss(
             predicted[:n],
             predicted[n:],
             jax.random.fold_in(key, 8 + i),
+            unsure[:n],
+            unsure[n:],
         )
         strength = own.weights[i] * domain_terms.rise(term.ramp, share)
         alignment = alignment + TERMS[type(term)].loss(term, params["terms"][i], view, strength)

@@ -176,17 +176,23 @@ def _forward(layers: Mapping[str, Any], x: jax.Array) -> tuple[jax.Array, jax.Ar
     return jax.lax.map(member, dict(layers))
 
 
+def filled(x: np.ndarray, n_columns: int) -> np.ndarray:
+    """Rows with columns of zeros behind their own; what is too many is cut."""
+    return np.pad(x[:, :n_columns], ((0, 0), (0, max(n_columns - x.shape[1], 0))))
+
+
 def forward(arrays: Mapping[str, np.ndarray], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Latent variables (members, n, k) and outputs (members, n, d) of rows (n, p), in blocks."""
+    """Latent variables (members, n, k) and outputs (members, n, d) of rows (n, p), in blocks; missing columns are zero."""
     n, (members, _, k), d = len(x), arrays["latent"].shape, arrays["head"].shape[2]
+    n_in = arrays["kernel_0" if "kernel_0" in arrays else "latent"].shape[1]
     latent, value = np.empty((members, n, k), np.float32), np.empty((members, n, d), np.float32)
     with jax.enable_x64(False):
         layers = jax.tree.map(jnp.asarray, dict(arrays))
         for low in range(0, n, BLOCK_ROWS):
             block = np.asarray(x[low : low + BLOCK_ROWS], np.float32)
-            filled = np.zeros((_bucket(len(block)), x.shape[1]), np.float32)
-            filled[: len(block)] = block
-            part = _forward(layers, filled)
+            whole = np.zeros((_bucket(len(block)), n_in), np.float32)
+            whole[: len(block)] = filled(block, n_in)
+            part = _forward(layers, whole)
             for out, values in zip((latent, value), part, strict=True):
                 out[:, low : low + len(block)] = np.asarray(values)[:, : len(block)]
     return latent, value

@@ -85,13 +85,13 @@ def _probable(task: Task, decision: np.ndarray) -> np.ndarray:
 
 
 def held_out(
-    method: Method, prepared: Any, plain: Aligned, problem: Problem, random: Streams
+    method: Method, prepared: Any, plain: Aligned, lone: Aligned, problem: Problem, random: Streams
 ) -> tuple[np.ndarray, np.ndarray]:
     """
     Linear predictors (m, c) of the target's labelled rows with the transfer, and from the target alone.
 
     Each from folds that did not show the row's label to anything: weights of sources, penalties and heads are chosen anew.
-    `plain` is the z-scored data, on which the target alone learns; without a source of weight, both are that.
+    The target alone learns on `lone`; without a source of weight, both are that. Sources of networks are weighed on `plain`.
     """
     task, y = problem.task, problem.target.y
     known = np.flatnonzero(heads.labelled(y))
@@ -110,18 +110,18 @@ def held_out(
             part = replace(problem.hidden(rows), left_out=False)
             if not heads.labelled(part.target.y).any():
                 continue
-            alone = fit_closed(plain, part, none).target[rows] / repeats
-            weights = source_weights(basis, part, own).weights
+            alone = fit_closed(lone, part, none).target[rows] / repeats
+            weights = source_weights(basis, part, own, judged=True).weights  # on the fewer labels, too
             sums[0][rows] += method.fit(prepared, part, weights).target[rows] / repeats if weights.any() else alone
             sums[1][rows] += alone
     return sums[0], sums[1]
 
 
 def guard_labelled(
-    method: Method, prepared: Any, plain: Aligned, problem: Problem, random: Streams
+    method: Method, prepared: Any, plain: Aligned, lone: Aligned, problem: Problem, random: Streams
 ) -> tuple[Guard, np.ndarray]:
     """Against the target alone, on its labelled rows; and the predictors of these rows from folds."""
-    transfer, alone = held_out(method, prepared, plain, problem, random)
+    transfer, alone = held_out(method, prepared, plain, lone, problem, random)
     known = np.flatnonzero(heads.labelled(problem.target.y))
     blocks = None if problem.target.blocks is None else np.asarray(problem.target.blocks)[known]
     gap = compare(

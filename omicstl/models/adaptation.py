@@ -53,6 +53,8 @@ class Problem:
     """For networks."""
     n_members: int | None = None
     """For networks."""
+    focus: float = 0.0
+    """Exponent of the focal loss, for networks."""
     spaces: dict[Any, Any] = field(default_factory=dict)
     """Row spaces of the same domains on the same scale; problems with other labels share them."""
 
@@ -138,6 +140,39 @@ def _in_row_space(problem: Problem, scales: list[tuple[np.ndarray, np.ndarray]],
 
 def _own_scales(problem: Problem, scale: bool, random: Streams) -> Aligned:
     return _in_row_space(problem, _by_domain(problem, scale), f"by domain {scale}", random)
+
+
+def target_alone(problem: Problem, random: Streams) -> Aligned:
+    """Z-scores by domain for what learns from the target alone; the target's spreads are `steady_spread`."""
+    scales = _by_domain(problem, True)
+    mean, factor = scales[-1]
+    sd = steady_spread([d.x for d in problem.sources], problem.target.x)
+    scales[-1] = (mean, np.where(factor > 0, _inverse(sd), 0.0))
+    return _in_row_space(problem, scales, "target alone", random)
+
+
+def steady_spread(sources: list[np.ndarray], target: np.ndarray) -> np.ndarray:
+    """
+    Standard deviations (p,) of the target's variables, drawn towards those of the sources as far as their difference may be chance.
+
+    Few rows say little of a spread, above all of rare counts. The share is the variance that the logarithm of a ratio of two variances
+    has by sampling, (kurtosis - 1) (1 / n + 1 / m), over the one that the ratios show among variables; the mean ratio is left as it is.
+    """
+    rows = np.vstack([x - x.mean(axis=0) for x in sources])
+    other, own = rows.var(axis=0), target.var(axis=0)
+    used = (_inverse(np.sqrt(own)) > 0) & (_inverse(np.sqrt(other)) > 0)
+    if used.sum() < 2:
+        return np.sqrt(own)
+    ratio = np.log(own[used] / other[used])
+    ratio -= ratio.mean()
+    n, m = len(rows), len(target)
+    kurtosis = np.mean((rows[:, used] ** 2) ** 2, axis=0) / other[used] ** 2
+    chance = float(np.mean(kurtosis - 1)) * (1 / n + 1 / m)
+    shown = float(np.mean(ratio**2))
+    share = min(1.0, chance / shown) if shown > 0 else 1.0
+    out = np.sqrt(own)
+    out[used] = np.exp(0.5 * (np.log(own[used]) - share * n / (n + m) * ratio))
+    return out
 
 
 # Closed forms -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from omicstl._core.random import Streams
+from omicstl._core.threads import one_thread
 from omicstl.models.evidence_source import Source
 from omicstl.models.evidence_space import Space, members, rank_correlation
 from omicstl.models.screen import Lines
@@ -49,13 +50,11 @@ def unaligned(source: Source, space: Space, lines: Lines, raw: np.ndarray, scale
     """Ridge with the cells in the lines' units: no alignment at all."""
     if scaled:
         return Baseline("unaligned ridge", None, np.nan, "not possible: the cells come as z-scores")
-    level = np.asarray(lines.x)[:, space.kept]
-    spread = np.maximum(level.std(axis=0), 1e-6)
-    weights = space.weights(source.fit.coefficients(source.y, source.penalty)) / spread
+    spread = np.maximum(np.asarray(lines.x).std(axis=0)[space.kept], 1e-6)
+    weights = np.zeros(raw.shape[1], raw.dtype)
+    weights[space.kept] = space.weights(source.fit.coefficients(source.y, source.penalty)) / spread
     rho = float(rank_correlation(source.out_of_fold, source.y))
-    return Baseline(
-        "unaligned ridge", raw[:, space.kept] @ weights.astype(raw.dtype), rho, "cells in units of the lines"
-    )
+    return Baseline("unaligned ridge", raw @ weights, rho, "cells in units of the lines")
 
 
 def logistic(source: Source, space: Space, random: np.random.Generator) -> Baseline:
@@ -98,17 +97,18 @@ def boosting(source: Source, space: Space, random: np.random.Generator, seed: in
         return model.fit(x[np.ix_(rows, genes)], y[rows]), genes
 
     out = np.empty(y.size)
-    for rows in members(folds_of(source.groups, random)):
-        model, genes = fitted(np.setdiff1d(np.arange(y.size), rows))
-        out[rows] = model.predict(x[np.ix_(rows, genes)])
-    model, genes = fitted(np.arange(y.size))
-    score = model.predict(space.cells[:, genes])
+    with one_thread():
+        for rows in members(folds_of(source.groups, random)):
+            model, genes = fitted(np.setdiff1d(np.arange(y.size), rows))
+            out[rows] = model.predict(x[np.ix_(rows, genes)])
+        model, genes = fitted(np.arange(y.size))
+        score = model.predict(space.cells[:, genes])
     return Baseline(
         "boosting", score, float(rank_correlation(out, y)), f"histogram boosting on {genes.size} screened genes"
     )
 
 
-def first_component(space: Space, first: np.ndarray) -> Baseline:
+def first_component(first: np.ndarray) -> Baseline:
     """Score cells by their own first component; its sign means nothing."""
     return Baseline("first component", first, np.nan, "of the cells; its sign means nothing")
 
@@ -121,9 +121,9 @@ def general(source: Source, space: Space, sensitivity: np.ndarray | None, rho: f
     return Baseline("general sensitivity", score, rho, "trained on the mean over all other drugs")
 
 
-def unaligned_network() -> Baseline:
-    """Say that no network without alignment was trained."""
-    return Baseline("unaligned network", None, np.nan, "not checked")
+def untrained() -> Baseline:
+    """Say that no network without alignment was trained; `baselines_network` trains it."""
+    return Baseline("unaligned network", None, np.nan, "not checked: level='full' trains it")
 
 
 def fitted_baselines(
@@ -135,8 +135,9 @@ def fitted_baselines(
     drug: int,
     level: str,
     random: Streams,
+    network: Baseline | None = None,
 ) -> list[Baseline]:
-    """Return the baselines of a level that need nothing else; boosting is part of "full" only."""
+    """Return the baselines of a level; boosting and the network, which is made for all drugs at once, are part of "full" only."""
     found = [own_ridge(source, space), unaligned(source, space, lines, raw, scaled)]
     if bool(lines.binary[drug]):
         found.append(logistic(source, space, random.generator("logistic")))
@@ -145,4 +146,4 @@ def fitted_baselines(
         found.append(boosting(source, space, random.generator("boosting"), seed))
     else:
         found.append(Baseline("boosting", None, np.nan, "not checked: level='full' fits it"))
-    return [*found, unaligned_network()]
+    return [*found, untrained() if network is None else network]

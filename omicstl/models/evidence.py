@@ -55,6 +55,7 @@ def gather(
     confounders: Mapping[str, np.ndarray] | None = None,
     level: str = "fast",
     space: Space | None = None,
+    network: plain.Baseline | None = None,
 ) -> Evidence:
     """
     Ask everything about one drug.
@@ -77,6 +78,8 @@ def gather(
         "fast" or "full".
     space
         Of these lines and cells, made by `evidence_space.build`, where several drugs are judged.
+    network
+        The drug's row of `baselines_network.unaligned_networks`, which are trained for all drugs at once.
 
     Notes
     -----
@@ -97,7 +100,7 @@ def gather(
     check, rho, sensitivity = source_side.general(source, lines, drug, random.generator("general"))
     checks.append(check)
 
-    rows = plain.fitted_baselines(source, space, lines, raw, scaled, drug, level, random)
+    rows = plain.fitted_baselines(source, space, lines, raw, scaled, drug, level, random, network)
     own = rows[0].score
     judged = own if score is None else np.asarray(score, dtype=np.float64)
     # Weights that have seen the cells (CORAL, smoothing) fit them by themselves: the programme is asked of the lines' own.
@@ -125,7 +128,7 @@ def gather(
 
     rows += [plain.Baseline(name, value, np.nan, "knows nothing but tissue" if name != target.WITHIN else
                             "what is left without tissue") for name, value in tissue.items()]  # fmt: skip
-    rows += [plain.general(source, space, sensitivity, rho), plain.first_component(space, first)]
+    rows += [plain.general(source, space, sensitivity, rho), plain.first_component(first)]
     agree = np.array([np.nan if row.score is None else float(rank_correlation(judged, row.score)) for row in rows])
     return Evidence(decide(checks, _score(checks, common)), tuple(rows), agree, tuple(nulls), level)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from omicstl.models.evidence_source import TAIL, Null, Source, null_of
 from omicstl.models.evidence_space import Space, centre_within, correlation, rank_correlation, ridge
+from omicstl.models.pseudo_cells import level_of
 from omicstl.models.screen import Lines
 from omicstl.models.verdict import Check, above, below, unchecked
 
@@ -25,8 +26,8 @@ FAR = 3.0  # times the distance of lines from those of other lineages
 def gene_identity(lines: Lines, raw: np.ndarray, scaled: bool, random: np.random.Generator) -> tuple[Check, list[Null]]:
     """Ask whether genes that are high in the lines are high in the cells: wrong names, another species."""
     name = "gene identity"
-    level, other = np.asarray(lines.x, dtype=np.float64).mean(axis=0), raw.mean(axis=0, dtype=np.float64)
-    spread = float(np.median(np.asarray(lines.x, dtype=np.float64).std(axis=0)))
+    (level, sd), other = level_of(np.asarray(lines.x)), raw.mean(axis=0, dtype=np.float64)
+    spread = float(np.median(sd))
     if scaled or level.std() < 0.25 * spread:
         which = "cells" if scaled else "lines"
         said = f"Gene identity not checked: the {which} come as z-scores, which have lost the level of each gene."
@@ -45,11 +46,15 @@ def gene_identity(lines: Lines, raw: np.ndarray, scaled: bool, random: np.random
 
 def leading(x: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
     """Leading directions of the rows of `x` (m, p), orthonormal (p, k), by subspace iteration."""
-    x = x - x.mean(axis=0)
-    q = np.linalg.qr(x.T @ random.normal(size=(len(x), k + 10)).astype(np.float32))[0]
+    mean = x.mean(axis=0)
+
+    def back(y: np.ndarray) -> np.ndarray:  # of centred rows, which are not copied
+        return x.T @ y - np.outer(mean, y.sum(axis=0))
+
+    q = np.linalg.qr(back(random.normal(size=(len(x), k + 10)).astype(np.float32)))[0]
     for _ in range(4):
-        q = np.linalg.qr(x.T @ (x @ q))[0]
-    return q @ np.linalg.svd(x @ q, full_matrices=False)[2].T[:, :k]
+        q = np.linalg.qr(back(x @ q - mean @ q))[0]
+    return q @ np.linalg.svd(x @ q - mean @ q, full_matrices=False)[2].T[:, :k]
 
 
 def shared_programmes(space: Space, random: np.random.Generator, n_permutations: int) -> tuple[Check, list[Null]]:
@@ -88,7 +93,8 @@ def programme(
     for _ in range(n_splits):
         half = np.zeros(p, dtype=bool)
         half[random.permutation(p)[: p // 2]] = True
-        found += correlation(space.cells[:, half] @ many[half], space.cells[:, ~half] @ many[~half]) / n_splits
+        one, two = np.where(half[:, None], many, 0), np.where(half[:, None], 0, many)  # genes are not copied
+        found += correlation(space.cells @ one, space.cells @ two) / n_splits
     value = float(found[0])
     if not np.isfinite(value):
         said = "Programme in the cells not checked: the score does not vary over them."
@@ -190,12 +196,11 @@ def novelty(lines: Lines, space: Space, raw: np.ndarray, scaled: bool) -> Check:
     Platforms shift every gene by itself, which hardly shows along components of many genes; a tissue that the lines do not have does.
     """
     name = "kind of the cells"
-    level = np.asarray(lines.x, dtype=np.float64)[:, space.kept]
-    spread = level.std(axis=0)
-    if scaled or level.mean(axis=0).std() < 0.25 * float(np.median(spread)):
+    mean, spread = (values[space.kept] for values in level_of(np.asarray(lines.x)))
+    if scaled or mean.std() < 0.25 * float(np.median(spread)):
         return unchecked(name, "Kind of the cells not checked: z-scores have lost where the cells lie among the lines.")
     k = int(min(10, space.basis.shape[1]))
-    mean, other = level.mean(axis=0), raw[:, space.kept].mean(axis=0, dtype=np.float64)
+    other = raw.mean(axis=0, dtype=np.float64)[space.kept]
     slope = np.polyfit(mean, other, 1)
     shift = ((other - np.polyval(slope, mean)) / max(abs(slope[0]), 1e-6)) / np.maximum(spread, 1e-6)
     # A gene that is never seen in cells says nothing of where they lie.
@@ -229,8 +234,7 @@ def confounding(score: np.ndarray, confounders: dict[str, np.ndarray], first: np
             how = "|rho|"
         else:
             codes = np.unique(values.astype(str), return_inverse=True)[1]
-            value = float(np.sqrt(max(0.0, 1 - centre_within(score, codes).var() / max(score.var(), 1e-12))))
-            how = "a multiple correlation of"
+            value, how = _of_groups(score, codes), "a multiple correlation of"
         if not np.isfinite(value):
             found.append(unchecked(what, f"{what.capitalize()} not checked: it does not vary over these cells."))
             continue
@@ -238,6 +242,15 @@ def confounding(score: np.ndarray, confounders: dict[str, np.ndarray], first: np
         said = f"{said} It may be read for response." if value > CONFOUNDED else said
         found.append(Check(what, below(value, doubt=CONFOUNDED), value, CONFOUNDED, said))
     return found
+
+
+def _of_groups(score: np.ndarray, codes: np.ndarray) -> float:
+    """Multiple correlation with groups, less what chance gives many small ones (adjusted R squared); NaN where all have one cell."""
+    n, k = score.size, int(codes.max()) + 1
+    if n <= k or k < 2:
+        return np.nan
+    left = centre_within(score, codes).var() / max(score.var(), 1e-12) * (n - 1) / (n - k)
+    return float(np.sqrt(max(0.0, 1 - left)))
 
 
 def agreement(score: np.ndarray, own: np.ndarray) -> Check:

@@ -15,12 +15,11 @@ SENSITIVE_SHARE = 0.25  # the most sensitive quarter counts as sensitive where t
 def label_shift(source: Source, score: np.ndarray, binary: bool) -> Check:
     """Estimate the share of sensitive cells by expectation and maximisation :cite:p:`Saerens2002`; rough after z-scoring."""
     name = "share of sensitive cells"
-    y = source.y
-    sensitive = y > np.median(np.unique(y)) if binary else y >= np.quantile(y, 1 - SENSITIVE_SHARE)
+    sensitive = sensitive_of(source.y, binary)
     share = float(sensitive.mean())
     if not 0 < share < 1 or sensitive.sum() < 5 or (~sensitive).sum() < 5:
         return unchecked(name, "Share of sensitive cells not checked: fewer than five lines are of a class.")
-    lines, cells = _scaled(source.out_of_fold), _scaled(score)
+    lines, cells = scaled(source.out_of_fold), scaled(score)
     slope, offset = platt(lines, sensitive)
     estimate = shifted(1 / (1 + np.exp(-(slope * cells + offset))), share)
     value = abs(estimate - share)
@@ -28,7 +27,13 @@ def label_shift(source: Source, score: np.ndarray, binary: bool) -> Check:
     return Check(name, below(value, doubt=MOST), value, MOST, said)
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def sensitive_of(y: np.ndarray, binary: bool) -> np.ndarray:
+    """Which lines (n,) count as sensitive."""
+    return np.asarray(y > np.median(np.unique(y)) if binary else y >= np.quantile(y, 1 - SENSITIVE_SHARE))
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and variance 1."""
     return (values - values.mean()) / max(float(values.std()), 1e-12)
 
 

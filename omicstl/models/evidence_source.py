@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from omicstl._core.random import Streams
+from omicstl.kernels.permutation import permutation_p
 from omicstl.models.evidence_space import (
     STUDY_LINES,
     Ridge,
@@ -64,7 +65,7 @@ def null_of(check: str, value: float, draws: np.ndarray) -> Null:
     draws = draws[np.isfinite(draws)]
     if not draws.size:
         return Null(check, value, np.nan, np.nan, np.nan, np.nan, 0)
-    p = (1 + int((draws >= value).sum())) / (1 + draws.size)
+    p = permutation_p(value, draws)
     return Null(
         check, value, float(draws.mean()), float(draws.std()), float(np.quantile(draws, 0.95)), p, int(draws.size)
     )

@@ -13,6 +13,7 @@ PENALTIES = 10.0 ** np.arange(-4, 1.1, 0.5)
 """Of the largest eigenvalue."""
 FOLDS = 10
 STUDY_LINES = 10
+_GENES = 1024
 
 
 class Space(NamedTuple):
@@ -32,15 +33,21 @@ class Space(NamedTuple):
 
 def standardise(x: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Z-score columns within groups of rows (float32); columns without spread, and rows that are alone, become 0."""
-    x = np.asarray(x, dtype=np.float32)
-    out = np.empty_like(x)
-    groups = np.zeros(len(x), dtype=np.intp) if groups is None else np.unique(groups, return_inverse=True)[1]
-    for group in range(int(groups.max()) + 1 if groups.size else 0):
-        rows = groups == group
-        part = x[rows] - x[rows].mean(axis=0)
-        spread = np.sqrt(np.einsum("ij,ij->j", part, part) / len(part))
-        out[rows] = part / np.where(spread > 1e-4, spread, np.inf)
+    out = np.array(x, dtype=np.float32)
+    if groups is None:
+        return _standardised(out)
+    for group in np.unique(groups):
+        out[groups == group] = _standardised(out[groups == group])
     return out
+
+
+def _standardised(part: np.ndarray) -> np.ndarray:
+    """In place."""
+    if len(part):
+        part -= part.mean(axis=0)
+        spread = np.sqrt(np.einsum("ij,ij->j", part, part) / len(part))
+        part /= np.where(spread > 1e-4, spread, np.inf)
+    return part
 
 
 def studies_of(study: np.ndarray | None) -> np.ndarray | None:
@@ -58,16 +65,19 @@ def studies_of(study: np.ndarray | None) -> np.ndarray | None:
 
 def build(lines: Lines, cells: np.ndarray) -> Space:
     """Build the space; `cells` is a dense sample, (m, p) in the genes of the lines. Cost: n² p + n³, once for all drugs."""
-    own, other = standardise(lines.x, studies_of(lines.study)), standardise(cells)
-    kept = np.any(own, axis=0) & np.any(other, axis=0)
+    from scipy.linalg import eigh
+
+    own = standardise(lines.x, studies_of(lines.study))
+    parts = [slice(low, low + _GENES) for low in range(0, cells.shape[1], _GENES)]  # no second copy of all cells
+    kept = np.any(own, axis=0) & np.concatenate([standardise(cells[:, part]).any(axis=0) for part in parts])
     if not kept.any():
         msg = "No shared gene varies both over the lines and over the cells, so there is nothing to compare."
         raise ValueError(msg)
-    if not kept.all():
-        own, other = np.ascontiguousarray(own[:, kept]), np.ascontiguousarray(other[:, kept])
+    own = own if kept.all() else own[:, kept]
+    other = _standardised(np.array(cells[:, kept], dtype=np.float32, order="C"))
     n, p = own.shape
     small = own @ own.T if n <= p else own.T @ own
-    values, vectors = np.linalg.eigh(small.astype(np.float64))
+    values, vectors = eigh(small.astype(np.float64), driver="evd", overwrite_a=True, check_finite=False)
     k = int(min(N_COMPONENTS, n - 1, p, (values > 1e-6 * values[-1]).sum()))
     values, vectors = values[::-1][:k], vectors[:, ::-1][:, :k]
     if n <= p:

@@ -1,7 +1,8 @@
 """How far cells are from the lines that a model was trained on, which lines are nearest, and what is not a tumour cell (numpy).
 
 Novelty is a quantile: the share of pseudo-cells of left-out lineages that lie nearer to the remaining lines than the cell
-does to all lines. Pseudo-cells have the noise of the target's cells, so a cell is not far because it is shallow.
+does to all lines. Pseudo-cells have the noise of the target's cells, so a cell is not far because it is shallow. Distances are
+taken to means of small groups of lines, so that what is kept holds no line by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from omicstl.models.pseudo_cells import spread_between
 
 FAR = 0.99  # novelty above which a cell is far
 _COMPONENTS = 20  # leading ones in which distances are taken: beyond, noise adds up
-_AROUND, _NEAREST = 10, 5  # neighbours that are averaged; lines to which the distance is taken
+_AROUND, _NEAREST = 10, 3  # neighbours that are averaged; groups of lines to which the distance is taken
+_GROUP, _LEFT = 5, 3  # lines of a group at least, and what of it must stay when lines are left out
+_GRID = 257  # quantiles of distances that are kept
+_FEWEST_OTHERS = 10  # lines of other lineages below which a lineage is not left out as a whole
 _LEAST = 3  # pseudo-cells of a line below which they tell of noise rather than of the line
 _BLOCK = 4096
 _OWN = 0.01  # share of lines that have another line as near as the target has its nearest
@@ -44,10 +48,10 @@ _BLOOD = re.compile(r"h(a)?emato|blood|leuk|lymph|myel", re.IGNORECASE)
 
 
 class Novelty(NamedTuple):
-    """Lines in the space of components, and how far pseudo-cells of left-out lineages are from the other lines."""
+    """Lines in the space of components, in summary, and how far pseudo-cells of left-out lineages are from the other lines."""
 
-    lines: np.ndarray  # (n, k)
-    distances: np.ndarray  # sorted
+    centres: np.ndarray  # (g, k) means of groups of at least five lines
+    quantiles: np.ndarray  # (2, 257) of the distances of means of near pseudo-cells, and of single ones
 
 
 class Nearest(NamedTuple):
@@ -82,17 +86,40 @@ def around(latent: np.ndarray, size: int = _AROUND) -> np.ndarray:
     found = np.empty((len(latent), latent.shape[1]))
     for start in range(0, len(latent), _BLOCK):  # neighbours within a block: enough of them are near
         rows = np.asarray(latent[start : start + _BLOCK], dtype=np.float64)
-        near = neighbours(rows, min(size, len(rows) - 1))[0]
+        near = neighbours(rows.astype(np.float32), min(size, len(rows) - 1))[0]
         found[start : start + _BLOCK] = (rows + rows[near].sum(axis=1)) / (1 + near.shape[1])
     return found
 
 
-def _distance(points: np.ndarray, lines: np.ndarray, leave: np.ndarray | None = None) -> np.ndarray:
-    """Mean distance to the nearest lines; `leave` (rows, n) marks lines that do not count."""
-    apart = (points**2).sum(axis=1)[:, None] + (lines**2).sum(axis=1) - 2 * points @ lines.T
-    if leave is not None:
-        apart = np.where(leave, np.inf, apart)
-    k = min(_NEAREST, lines.shape[0] - (0 if leave is None else int(leave.sum(axis=1).max())))
+def groups(points: np.ndarray, least: int = _GROUP) -> np.ndarray:
+    """Number of the group of each row (n,): halves along the axis of largest spread, as long as both have `least` rows."""
+    code, open_, n = np.zeros(len(points), dtype=np.intp), [np.arange(len(points))], 0
+    while open_:
+        rows = open_.pop()
+        if len(rows) >= 2 * least:
+            x = points[rows] - points[rows].mean(axis=0)
+            axis = np.linalg.eigh(x.T @ x)[1][:, -1]
+            order = rows[np.argsort(x @ (axis * np.sign(axis[np.abs(axis).argmax()])), kind="stable")]
+            open_ += [order[: len(order) // 2], order[len(order) // 2 :]]
+        else:
+            code[rows] = n
+            n += 1
+    return code
+
+
+def _centres(points: np.ndarray, code: np.ndarray, left_out: np.ndarray | None = None) -> np.ndarray:
+    """Means of groups without the rows that are left out (n,) bool; groups that lose most of their rows do not count."""
+    keep = np.ones(len(points), dtype=bool) if left_out is None else ~left_out
+    count, total = np.bincount(code[keep], minlength=code.max() + 1), np.zeros((code.max() + 1, points.shape[1]))
+    np.add.at(total, code[keep], points[keep])
+    there = count >= min(_LEFT, int(count.max()))
+    return total[there] / count[there][:, None]
+
+
+def _distance(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Mean distance to the nearest groups."""
+    apart = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * points @ centres.T
+    k = min(_NEAREST, len(centres))
     return np.sqrt(np.maximum(np.partition(apart, k - 1, axis=1)[:, :k], 0.0)).mean(axis=1)
 
 
@@ -106,28 +133,37 @@ def reference(
     nearly all lines, the rest is too few and only lines are left out.
     """
     lines = np.asarray(latent_lines[:, :_COMPONENTS], dtype=np.float64)
-    smoothed = np.asarray(latent_pseudo[:, :_COMPONENTS], dtype=np.float64).copy()
+    single = np.asarray(latent_pseudo[:, :_COMPONENTS], dtype=np.float64)
     enough = np.bincount(line)[line] >= _LEAST
     if enough.any():
-        smoothed, line = smoothed[enough], line[enough]
+        single, line = single[enough], line[enough]
+    smoothed = single.copy()
     for one in np.unique(line):  # neighbours of a cell in the target are of its kind; here that is the line
         rows = np.flatnonzero(line == one)
         smoothed[rows] = around(smoothed[rows]) if rows.size > _AROUND else smoothed[rows].mean(axis=0)
-    own = np.arange(len(lines))[None, :] == line[:, None]
+    own = np.arange(len(lines))  # what is left out together
     if lineage is not None:
-        same = lineage[line][:, None] == lineage[None, :]
-        if (~same).sum(axis=1).min() >= 2 * _NEAREST:
-            own |= same
-    return Novelty(lines, np.sort(_distance(smoothed, lines, own)))
+        names, member, size = np.unique(lineage, return_inverse=True, return_counts=True)
+        if len(lines) - size[np.unique(member[line])].max() >= _FEWEST_OTHERS:
+            own = member
+    code, distances = groups(lines), np.empty((2, len(smoothed)))
+    for one in np.unique(own[line]):
+        rows, centres = own[line] == one, _centres(lines, code, own == one)
+        distances[:, rows] = _distance(smoothed[rows], centres), _distance(single[rows], centres)
+    return Novelty(_centres(lines, code), np.quantile(distances, np.linspace(0, 1, _GRID), axis=1).T)
 
 
 def novelty(latent: np.ndarray, seen: Novelty) -> np.ndarray:
-    """Share of left-out pseudo-cells that are nearer to lines than each of these cells, (m,) float32 in 0 to 1."""
-    place = around(latent)
+    """Share of left-out pseudo-cells that are nearer to lines than each of these cells, (m,) float32 in 0 to 1.
+
+    Cells are averaged with those around them, as pseudo-cells are; up to ten cells are compared with single pseudo-cells.
+    """
+    place, quantiles = around(latent), seen.quantiles[int(len(latent) <= _AROUND)]
     found = np.concatenate(
-        [_distance(place[i : i + _BLOCK], seen.lines) for i in range(0, len(place), _BLOCK)] or [np.zeros(0)]
+        [_distance(place[i : i + _BLOCK], seen.centres) for i in range(0, len(place), _BLOCK)] or [np.zeros(0)]
     )
-    return (np.searchsorted(seen.distances, found, side="left") / max(seen.distances.size, 1)).astype(np.float32)
+    # From above, so that of equal quantiles the lowest counts.
+    return (1 - np.interp(-found, -quantiles[::-1], np.linspace(0, 1, quantiles.size))).astype(np.float32)
 
 
 def nearest(
@@ -205,15 +241,6 @@ def _lineages(r: np.ndarray, lineage: np.ndarray | None) -> tuple[np.ndarray, np
     order = np.argsort(-mean, axis=1)
     names = names.astype(object)
     return names[order[:, 0]], np.take_along_axis(mean, order[:, :1], axis=1)[:, 0], names[order[:, 1]]
-
-
-def same_name(target: str, names: np.ndarray) -> np.ndarray:
-    """Names of lines that are the target's name but for case and punctuation: ``A-375`` is ``A375``."""
-
-    def plain(text: object) -> str:
-        return re.sub(r"[^A-Z0-9]", "", str(text).upper())
-
-    return np.array([name for name in names if plain(name) == plain(target) and plain(name)], dtype=object)
 
 
 def kinds(

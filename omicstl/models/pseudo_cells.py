@@ -18,6 +18,7 @@ import numpy as np
 from omicstl._core.random import Streams
 
 _BLOCK = 4096
+_GENES, _ROWS = 1024, 128  # of which float64 copies are made at a time
 _UNIT_SPREAD = 0.7  # natural-log spread between lines of a gene with unit variance: the median in log2(TPM + 1) screens
 _SPREAD = (0.05, 1.5)  # allowed spread between lines in natural logs
 _DISPERSION = (0.02, 2.0)
@@ -61,6 +62,15 @@ class Platform(NamedTuple):
         return self.residual.size > 0
 
 
+class Background(NamedTuple):
+    """Where all lines lie, by gene (p,)."""
+
+    mean: np.ndarray
+    sd: np.ndarray  # infinite where a gene has one value
+    natural: np.ndarray  # spread in natural logs
+    excess: np.ndarray  # log of how far the mean over lines of what a gene is multiplied with lies above one
+
+
 class Drawn(NamedTuple):
     """Pseudo-cells on the target's scale, and whose they are."""
 
@@ -71,7 +81,7 @@ class Drawn(NamedTuple):
 
 def count_unit(x: np.ndarray) -> np.ndarray:
     """Counts for one unit of ``expm1``: the smallest value of a cell above zero is taken to be one count."""
-    smallest = np.min(np.where(x > 0, x, np.inf), axis=1)
+    smallest = np.min(x, axis=1, where=x > 0, initial=np.inf).astype(np.float64)
     return 1.0 / np.expm1(np.clip(np.where(np.isfinite(smallest), smallest, 1.0), 1e-6, 20.0))
 
 
@@ -80,53 +90,79 @@ def platform(cells: np.ndarray, *, scaled: bool = False, totals: np.ndarray | No
 
     `totals` are the counts of these cells over all their genes, for values that are log1p of counts per 10,000.
     """
-    x = np.asarray(cells, dtype=np.float64)
+    x = np.asarray(cells)
     empty = np.zeros(0)
     if scaled:
-        signal, residual = _split_scaled(x)
+        signal, residual = _split_scaled(x.astype(np.float64))
         return Platform(empty, empty, empty, 0.0, signal, residual)
     unit = count_unit(x) if totals is None else np.maximum(np.asarray(totals, dtype=np.float64), 1.0) / 1e4
     highest = float(x.max(initial=0.0))
     if highest > _LOG_HIGHEST:
         msg = f"values up to {highest:.4g} are no logarithms of counts. Say scale='counts' for counts, or log-transform the values first."
         raise ValueError(msg)
-    counts = np.expm1(x)
-    counts *= unit[:, None]
-    depth = counts.sum(axis=1)
+    depth, of_gene = np.zeros(len(x)), np.zeros(x.shape[1])
+    for genes in _parts(x.shape[1]):
+        counts = _counts(x[:, genes], unit)
+        depth += counts.sum(axis=1)
+        of_gene[genes] = counts.sum(axis=0)
     keep = depth > 0
     if not keep.any():
         msg = "every cell is empty over the shared genes: no depth can be estimated. Filter cells first."
         raise ValueError(msg)
-    counts, depth, unit = counts[keep], depth[keep], unit[keep]
-    share = (counts.sum(axis=0) + 0.5) / (depth.sum() + 0.5 * x.shape[1])
-    return Platform(np.log(share), depth, unit, _dispersion(x[keep], counts, depth), empty, np.zeros((0, x.shape[1])))
+    if not keep.all():
+        x, depth, unit = x[keep], depth[keep], unit[keep]
+    share = (of_gene + 0.5) / (depth.sum() + 0.5 * x.shape[1])
+    return Platform(np.log(share), depth, unit, _dispersion(x, unit, depth), empty, np.zeros((0, x.shape[1])))
 
 
-def _dispersion(x: np.ndarray, counts: np.ndarray, depth: np.ndarray) -> float:
+def _parts(p: int) -> list[slice]:
+    return [slice(low, low + _GENES) for low in range(0, p, _GENES)]
+
+
+def _counts(x: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    counts = np.expm1(x, dtype=np.float64)
+    counts *= unit[:, None]
+    return counts
+
+
+def _dispersion(x: np.ndarray, unit: np.ndarray, depth: np.ndarray) -> float:
     """Median over expressed genes of the dispersion around the mean of a cell's nearest neighbours, by moments.
 
     Around neighbours rather than around all cells, so that what differs between kinds of cells is not taken for noise.
     """
-    n = min(x.shape[0], _SAMPLE)
+    import scipy.sparse as sp
+
+    n, p = min(x.shape[0], _SAMPLE), x.shape[1]
     size = min(_NEIGHBOURS, n - 1)
     if size < 2:
         return 0.5
-    x, counts, depth = x[:n] - x[:n].mean(axis=0), counts[:n], depth[:n]
+    x, unit, depth = x[:n], unit[:n], depth[:n]
     near = nearest(_leading(x), size)
-    pooled = counts[near].sum(axis=1) / depth[near].sum(axis=1)[:, None]
-    expected = depth[:, None] * pooled
-    square = (expected**2).sum(axis=0)
-    noise = (expected + (depth / depth[near].sum(axis=1))[:, None] * expected).sum(axis=0)
-    excess = ((counts - expected) ** 2).sum(axis=0) - noise
-    seen = expected.mean(axis=0) > _FEW
+    around = sp.csr_matrix((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, size)), shape=(n, n))
+    pooled = depth[near].sum(axis=1)
+    square, noise, excess, mean = np.empty((4, p))
+    for genes in _parts(p):
+        counts = _counts(x[:, genes], unit)
+        expected = around @ counts
+        expected *= (depth / pooled)[:, None]
+        mean[genes] = expected.mean(axis=0)
+        square[genes] = np.einsum("ij,ij->j", expected, expected)
+        noise[genes] = (1 + depth / pooled) @ expected
+        counts -= expected
+        excess[genes] = np.einsum("ij,ij->j", counts, counts) - noise[genes]
+    seen = mean > _FEW
     if not seen.any():
         return _DISPERSION[0]
     return float(np.clip(np.median(excess[seen] / square[seen]) / (1.0 + 1.0 / size), *_DISPERSION))
 
 
 def _leading(x: np.ndarray, k: int = 20) -> np.ndarray:
-    """Leading component scores of centred rows."""
-    gram = x @ x.T
+    """Leading component scores of rows, which are centred here."""
+    gram = np.zeros((len(x), len(x)))
+    for genes in _parts(x.shape[1]):
+        part = x[:, genes].astype(np.float64)
+        part -= part.mean(axis=0)
+        gram += part @ part.T
     value, vector = np.linalg.eigh(gram)
     return vector[:, -k:] * np.sqrt(np.maximum(value[-k:], 0.0))
 
@@ -156,11 +192,30 @@ def _split_scaled(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def spread_between(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and spread of each gene between lines, and that spread in natural logs (lines are log2, or z-scores)."""
-    mean, sd = lines.mean(axis=0, dtype=np.float64), lines.std(axis=0, dtype=np.float64)
+    mean, sd = level_of(lines)
     varying = sd > 1e-8
     unit = varying.any() and np.median(np.abs(mean[varying])) < 0.2 and 0.5 < float(np.median(sd[varying])) < 1.5
     natural = _UNIT_SPREAD * sd if unit else np.log(2.0) * sd
     return mean, np.where(varying, sd, np.inf), np.where(varying, np.clip(natural, *_SPREAD), 0.0)
+
+
+def level_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (p,) of columns, float64; no copy of all of them."""
+    mean, sd = np.empty((2, x.shape[1]))
+    for genes in _parts(x.shape[1]):
+        part = x[:, genes].astype(np.float64)
+        mean[genes], sd[genes] = part.mean(axis=0), part.std(axis=0)
+    return mean, sd
+
+
+def background_of(lines: np.ndarray) -> Background:
+    """What `draw` has to know of all lines (n, p)."""
+    mean, sd, natural = spread_between(lines)
+    excess = np.empty(len(mean))
+    for genes in _parts(len(mean)):
+        z = np.clip((lines[:, genes] - mean[genes]) / sd[genes], -_CLIP, _CLIP)
+        excess[genes] = np.log(np.exp(natural[genes] * z).mean(axis=0))
+    return Background(mean, sd, natural, excess)
 
 
 def related(lines: np.ndarray, lineage: np.ndarray | None = None) -> np.ndarray:
@@ -180,7 +235,7 @@ def draw(
     random: Streams | np.random.Generator,
     n_per_line: int | np.ndarray = 25,
     *,
-    background: np.ndarray | None = None,
+    background: np.ndarray | Background | None = None,
     scaled: bool = False,
     totals: np.ndarray | None = None,
     partner: np.ndarray | None = None,
@@ -197,7 +252,7 @@ def draw(
     n_per_line
         Cells of each line, one number or one a line.
     background
-        All lines, for the centre and spread of each gene. `None`: `lines`.
+        All lines, for the centre and spread of each gene, or what `background_of` tells of them. `None`: `lines`.
     partner
         For each line the position of another one (see `related`): every cloud then holds two sub-clones, half its
         cells in the state of the line and half in that of its partner, around their common mean.
@@ -210,30 +265,35 @@ def draw(
     """
     generator = random if isinstance(random, np.random.Generator) else random.generator("pseudo_cells")
     seen = cells if isinstance(cells, Platform) else platform(cells, scaled=scaled, totals=totals)
-    everything = lines if background is None else background
-    mean, sd, natural = spread_between(everything)
-    z = np.clip((lines - mean) / sd, -_CLIP, _CLIP)
+    whole = (
+        background if isinstance(background, Background) else background_of(lines if background is None else background)
+    )
+    z = np.clip((lines - whole.mean) / whole.sd, -_CLIP, _CLIP)
     cloud = np.repeat(np.arange(lines.shape[0]), n_per_line)
     line = cloud.copy()
-    state = z[line]
+    state, own = z, line  # states, and which of them each cell has
     if partner is not None:
         size = np.bincount(cloud, minlength=lines.shape[0])
         place = np.arange(line.size) - np.repeat(np.cumsum(size) - size, size)
         line = np.where(place >= size[cloud] // 2, partner[cloud], line)
         middle = 0.5 * (z + z[partner])
-        state = middle[cloud] + contrast * (z[line] - middle[cloud])
+        state, own = middle[cloud] + contrast * (z[line] - middle[cloud]), np.arange(line.size)
     if seen.scaled:
-        x = seen.signal * state + seen.residual[generator.integers(seen.residual.shape[0], size=line.size)]
+        x = seen.signal * state[own] + seen.residual[generator.integers(seen.residual.shape[0], size=line.size)]
         return Drawn(x.astype(np.float32), line, cloud)
-    all_z = np.clip((everything - mean) / sd, -_CLIP, _CLIP)
-    level = seen.level - np.log(np.exp(natural * all_z).mean(axis=0))  # lines on average have the target's level
-    state *= natural
+    level = seen.level - whole.excess  # lines on average have the target's level
+    state *= whole.natural
     state += level
     rate = np.exp(state, out=state)
     rate /= rate.sum(axis=1, keepdims=True)
     like = generator.integers(seen.depth.size, size=line.size)
+    rate = rate[own]
     rate *= seen.depth[like, None]
-    rate *= generator.standard_gamma(1.0 / seen.dispersion, size=rate.shape) * seen.dispersion
-    counts = generator.poisson(rate).astype(np.float32)
-    counts /= seen.unit[like, None].astype(np.float32)
-    return Drawn(np.log1p(counts, out=counts), line, cloud)
+    x = np.empty(rate.shape, np.float32)
+    blocks = [slice(low, low + _ROWS) for low in range(0, len(rate), _ROWS)]
+    for rows in blocks:
+        rate[rows] *= generator.standard_gamma(1.0 / seen.dispersion, size=rate[rows].shape) * seen.dispersion
+    for rows in blocks:
+        x[rows] = generator.poisson(rate[rows])
+    x /= seen.unit[like, None].astype(np.float32)
+    return Drawn(np.log1p(x, out=x), line, cloud)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import response_cells as cells_of, response_smoothing as smoothing
+from .response_space import standardised_lines
 from .screen import Cells
 
 ROWS = 4096  # cells whose scores over members are looked at together
@@ -59,10 +60,10 @@ class ResponseModel:
         """Weight (p, d) of a cell's z-score of each gene in each score, before smoothing."""
         return np.asarray(self.maps, np.float64) @ self.coefficients
 
-    def lines(self, x: np.ndarray) -> np.ndarray:
-        """Latent (n, k) of lines, of their expression."""
-        z = (np.asarray(x, np.float64) - self.mean_lines) / self.scale_lines
-        return np.clip(z, -10, 10) @ (self.components @ self.recolouring)
+    def lines(self, x: np.ndarray, study: np.ndarray | None = None) -> np.ndarray:
+        """Latent (n, k) of lines, of their expression; z-scores are those of the fit, or within studies of ten lines or more."""
+        z, _, _ = standardised_lines(x, study, (self.mean_lines, self.scale_lines))
+        return z @ (self.components @ self.recolouring)
 
     def embed(self, inputs: np.ndarray) -> np.ndarray:
         """Latent (m, k) float32 of a cell's z-scores times `maps`, which it is."""
@@ -70,18 +71,19 @@ class ResponseModel:
 
     def predict(self, latent: np.ndarray) -> np.ndarray:
         """Scores (m, d) float32 of latent rows."""
-        return (latent @ self.coefficients + self.intercept).astype(np.float32)
+        out = np.empty((len(latent), self.drugs.size), np.float32)
+        for low in range(0, len(latent), ROWS):  # products are float64
+            out[low : low + ROWS] = latent[low : low + ROWS] @ self.coefficients + self.intercept
+        return out
 
     def score_cells(self, cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Latent (m, k), scores and their standard deviations (m, d), float32, of cells on the model's genes; one pass."""
-        k = self.names.size
         smooth = bool((self.strength > 0).any()) and cells.rows.n_rows > 1
-        maps = np.hstack([self.maps, self.cell_axes]) if smooth else np.asarray(self.maps)
-        found = cells_of.project(cells, self.mean_cells, self.scale_cells, maps)
-        latent = np.ascontiguousarray(found[:, :k])
+        maps = (self.maps, self.cell_axes) if smooth else (self.maps,)
+        latent, *places = cells_of.project(cells, self.mean_cells, self.scale_cells, *maps)
         score = self.predict(latent)
         if smooth:
-            score = smoothing.smoothed(smoothing.graph(found[:, k:]), score, self.strength)
+            score = smoothing.smoothed(smoothing.graph(places.pop()), score, self.strength)
         return latent, score, self.spread(latent)
 
     def spread(self, latent: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How cells come into the space of the lines' principal components: denoised, with CORAL, or as they are (numpy, float64).
 
-Closed forms on small matrices; the covariance of genes is never formed. Genes p, lines n, cells m, components k.
+Closed forms on small matrices; the covariance of genes is never formed. Products with cells are float32, as these are. Genes p, lines n, cells m, components k.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ class Components(NamedTuple):
 
 def components(z: np.ndarray, k: int) -> Components:
     """The `k` leading ones, or all that are there; signs so that each axis has its largest entry above zero."""
+    from scipy.linalg import eigh
+
     z = np.asarray(z, np.float64)
     n, p = z.shape
-    values, vectors = np.linalg.eigh(z @ z.T if n <= p else z.T @ z)
+    inner = z @ z.T if n <= p else z.T @ z
+    values, vectors = eigh(inner, driver="evd", overwrite_a=True, check_finite=False)
     kept = np.flatnonzero(values > 1e-9 * max(float(values[-1]), 1e-300))[::-1][:k]
     values = values[kept]
     axes = z.T @ vectors[:, kept] / np.sqrt(values) if n <= p else vectors[:, kept]
@@ -46,21 +49,17 @@ def gains(axes: np.ndarray, variance: np.ndarray, cells: np.ndarray) -> np.ndarr
     """
     m = max(len(cells), 1)
     blocks = [slice(low, low + _BLOCK) for low in range(0, len(axes), _BLOCK)]  # no copy of all cells in float64
-    own_lines = (axes**2) @ variance
-    own_cells = (
-        np.concatenate([np.einsum("ij,ij->j", c, c) for c in (cells[:, b].astype(np.float64) for b in blocks)]) / m
-    )
+    own_lines = np.einsum("ij,ij,j->i", axes, axes, variance)
+    own_cells = np.concatenate([(cells[:, b].astype(np.float64) ** 2).sum(axis=0) for b in blocks]) / m
     gain = np.full(len(axes), 0.5)
     for _ in range(_ROUNDS):
         inner = axes * gain[:, None]
-        scores = np.zeros((m, axes.shape[1]))
-        for b in blocks:
-            scores += cells[:, b].astype(np.float64) @ inner[b]
+        scores = cells @ inner.astype(cells.dtype)
         scores *= variance
-        shared = [((scores.T @ cells[:, b].astype(np.float64)).T * axes[b]).sum(axis=1) for b in blocks]
-        top = np.concatenate(shared) / m - own_lines * own_cells * gain
+        shared = np.einsum("ij,ij->i", cells.T @ scores, axes)
+        top = shared / m - own_lines * own_cells * gain
         square = (inner.T @ inner) * np.outer(variance, variance)
-        bottom = ((axes @ square) * axes).sum(axis=1) - (own_lines * gain) ** 2
+        bottom = np.einsum("ij,ij->i", axes @ square, axes) - (own_lines * gain) ** 2
         typical = max(float(top.sum() / max(bottom.sum(), 1e-300)), _LOW)
         ridge = _SHRINK * float(bottom.mean())
         new = np.clip((top + ridge * typical) / np.maximum(bottom + ridge, 1e-300), _LOW, _HIGH)

@@ -13,6 +13,7 @@ from omicstl.kernels import stats
 from .screen import Cells, Rows
 
 SAMPLE = 2000
+ROWS = 512  # of which z-scores are made at a time
 CLIP = 10.0  # standard deviations; beyond, a value says no more
 
 
@@ -61,14 +62,16 @@ def standardised(block: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.n
 def blocks(cells: Cells, mean: np.ndarray, scale: np.ndarray) -> Iterator[np.ndarray]:
     """Z-scores of all cells in order."""
     for block in cells.rows.blocks():
-        yield standardised(block, mean, scale)
+        for low in range(0, len(block), ROWS):
+            yield standardised(block[low : low + ROWS], mean, scale)
 
 
-def project(cells: Cells, mean: np.ndarray, scale: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Products (m, k) float32 of the cells' z-scores with `maps` (p, k); one pass."""
-    maps = maps.astype(np.float32)
-    out, low = np.empty((cells.rows.n_rows, maps.shape[1]), np.float32), 0
+def project(cells: Cells, mean: np.ndarray, scale: np.ndarray, *maps: np.ndarray) -> list[np.ndarray]:
+    """Products (m, k) float32 of the cells' z-scores with each of `maps` (p, k); one pass."""
+    maps = tuple(np.ascontiguousarray(map_, np.float32) for map_ in maps)
+    out, low = [np.empty((cells.rows.n_rows, map_.shape[1]), np.float32) for map_ in maps], 0
     for z in blocks(cells, mean, scale):
-        out[low : low + len(z)] = z @ maps
+        for found, map_ in zip(out, maps, strict=True):
+            np.matmul(z, map_, out=found[low : low + len(z)])
         low += len(z)
     return out

@@ -9,12 +9,12 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl._core.response import ResponseRidge
-from omicstl.kernels.masked_ridge import penalty_grid
+from omicstl.kernels.masked_ridge import MaskedRidge, penalty_grid
 
 from . import response_cells as cells_of, selection
 from .pseudo_cells import Table
 from .response import ResponseModel
-from .response_space import aligned, fit_ridge, prepare
+from .response_space import Source, aligned, fit_ridge, prepare, source_of
 from .screen import Cells, Lines
 from .selection import Predicted
 
@@ -94,24 +94,40 @@ def predicted(
     options: ResponseRidge,
     random: Streams,
     gain: np.ndarray | None = None,
+    known: OfLines | None = None,
 ) -> list[Predicted]:
     """Scores of every way; lines have the same latent under all that do not recolour them, and one ridge serves these."""
-    space = prepare(lines, cells, options, random)
-    z = cells_of.standardised(cells.rows.take(np.arange(cells.rows.n_rows)), space.cells.mean, space.cells.scale)
-    z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
-    plain = None
+    known = known or OfLines(lines, options)
+    space = prepare(lines, cells, options, random, source=known.source)
+    z_held = cells_of.standardised(held, space.mean_lines, space.scale_lines)
     found = []
     for name in candidates:
         maps, recolouring, _ = aligned(space, name, gain)
         turn = space.basis.axes @ recolouring
-        if name == "coral" or plain is None:
-            ridge = fit_ridge(space.z_lines @ turn, lines, options)
-            plain = plain if name == "coral" else ridge
+        ridge = known.ridge() if name != "coral" else fit_ridge(space.z_lines @ turn, lines, options, left_out=False)
+        weights = (maps @ ridge.coefficients).astype(np.float32)
+        if space.sample.size == cells.rows.n_rows:
+            score = space.z_sample @ weights
         else:
-            ridge = plain
-        weights = ridge.coefficients
-        found.append(Predicted(z @ (maps @ weights) + ridge.intercept, z_held @ (turn @ weights) + ridge.intercept))
+            (score,) = cells_of.project(cells, space.cells.mean, space.cells.scale, weights)
+        own = z_held @ (turn @ ridge.coefficients).astype(np.float32)
+        found.append(Predicted(score + ridge.intercept, own + ridge.intercept))
     return found
+
+
+class OfLines:
+    """What a fit has worked out from some lines alone, for the next fit to the same ones."""
+
+    def __init__(self, lines: Lines, options: ResponseRidge) -> None:
+        self.lines, self.options = lines, options
+        self.source: Source = source_of(lines, options)
+        self._ridge: MaskedRidge | None = None
+
+    def ridge(self) -> MaskedRidge:
+        """Of lines that are not recoloured."""
+        if self._ridge is None:
+            self._ridge = fit_ridge(self.source.z @ self.source.basis.axes, self.lines, self.options, left_out=False)
+        return self._ridge
 
 
 def refit_of(
@@ -121,8 +137,11 @@ def refit_of(
     align, gain = model.align, np.asarray(model.gain)
     unit = float(penalty_grid(latent_lines.astype(np.float64), 1, 1.0, 1.0)[0])
     fixed = ResponseRidge(align=align, n_comps=n_comps, penalty=max(float(np.median(penalty)) / unit, 1e-9))
+    kept: list[OfLines] = []
 
     def refit(lines: Lines, cells: Cells, candidates: Sequence[str], held: np.ndarray) -> list[Predicted]:
-        return predicted(lines, cells, [align for _ in candidates], held, fixed, random, gain)
+        if not kept or kept[0].lines is not lines:
+            kept[:] = [OfLines(lines, fixed)]
+        return predicted(lines, cells, [align for _ in candidates], held, fixed, random, gain, kept[0])
 
     return refit

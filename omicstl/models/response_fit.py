@@ -48,16 +48,20 @@ def fit(
     `safeguard` falls back to no alignment, see `response_choice.choose_align`.
     """
     options, random = options or ResponseRidge(), random or Streams(0)
-    space = prepare(lines, cells, options, random, mask, moments)
     choice = choose_align(lines, cells, options, random, mask, safeguard=safeguard)
     align = choice.align
+    space = prepare(lines, cells, options, random, mask, moments)
     maps, recolouring, gain = aligned(space, align)
     latent_lines = space.z_lines @ (space.basis.axes @ recolouring)
     ridge = fit_ridge(latent_lines, lines, options)
     moved, moved_intercept = members(latent_lines, lines.y, ridge, options.n_members, random)
     weights = maps @ ridge.coefficients
-    chosen = _strength(cells, space, weights, options, random)
-    cell_axes = smoothing.axes_of(space.z_sample, random)
+    cell_axes = smoothing.axes_of(space.z_sample, random, gain=gain)
+    nothing = np.empty((0, len(weights)))
+    space = space._replace(
+        z_lines=nothing, z_sample=space.z_sample if cells.scaled else nothing
+    )  # room for what follows
+    chosen = _strength(cells, space, weights, gain, options, random)
     model = ResponseModel(
         features=np.arange(lines.x.shape[1]).astype(str).astype(object),
         names=np.array([f"C{i + 1}" for i in range(maps.shape[1])], dtype=object),
@@ -130,14 +134,14 @@ def members(
 
 
 def _strength(
-    cells: Cells, space: Space, weights: np.ndarray, options: ResponseRidge, random: Streams
+    cells: Cells, space: Space, weights: np.ndarray, gain: np.ndarray, options: ResponseRidge, random: Streams
 ) -> smoothing.Chosen:
     d = weights.shape[1]
     nothing = np.full((len(smoothing.STRENGTHS), d), np.nan)
     if options.smoothing is not None:
         return smoothing.Chosen(np.full(d, float(options.smoothing)), nothing)
     if cells.scaled:
-        found = smoothing_choice.choose(space.z_sample, weights, random, strengths=smoothing.STRENGTHS)
+        found = smoothing_choice.choose(space.z_sample, weights, random, gain=gain, strengths=smoothing.STRENGTHS)
         return smoothing.Chosen(found.strength, found.overall)
     totals = None if cells.totals is None else np.asarray(cells.totals)[space.sample]
-    return smoothing.choose(cells.rows.take(space.sample), totals, weights, random)
+    return smoothing.choose(cells.rows.take(space.sample), totals, weights, random, gain)

@@ -16,7 +16,16 @@ from omicstl._core.training import Training
 
 from . import response_align as align_of, response_cells as cells_of, response_smoothing as smoothing, selection
 from .adapt_network import NetworkConfig
-from .adapt_network_fit import Members, Problem, Strengths, forward, held_out_folds, mean_gradient, train_members
+from .adapt_network_fit import (
+    Members,
+    Problem,
+    Strengths,
+    filled,
+    forward,
+    held_out_folds,
+    mean_gradient,
+    train_members,
+)
 from .pseudo_cells import Table
 from .response_fit import ResponseFit
 from .response_network_model import NetworkModel
@@ -42,10 +51,11 @@ class View(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Rows of compiled arrays, the same for all fits that are compared."""
+    """Of compiled arrays, the same for all fits that are compared: with fewer rows, or components, these are filled up."""
 
     n_source: int
     n_target: int
+    n_in: int
 
 
 def fit(
@@ -69,7 +79,7 @@ def fit(
     options, random, training = options or ResponseNetwork(), random or Streams(0), training_of(training, len(lines.x))
     space = prepare(lines, cells, ResponseRidge(n_comps=options.n_comps), random, mask, moments)
     seen = view(space)
-    sizes = Sizes(len(lines.x), len(seen.sample))
+    sizes = sizes_of(lines, cells, seen.lines.shape[1], mask)
     weight, reason, table = choose_weight(lines, cells, options, random, sizes, training, mask, safeguard=safeguard)
     fold = held_out_folds(len(lines.x), lines.lineage, options.n_members, random.generator("folds of members"))
     weights = [()] if options.term is None else [(weight,)]
@@ -118,6 +128,12 @@ def fit(
     return ResponseFit(model, latent_lines, latent, score, std, out_of_fold, penalty, chosen)  # type: ignore[arg-type]
 
 
+def sizes_of(lines: Lines, cells: Cells, n_comps: int, mask: np.ndarray | None = None) -> Sizes:
+    """Those of the fit of all lines, whose components are as many as these."""
+    n_cells = cells.rows.n_rows if mask is None else int(np.sum(mask))
+    return Sizes(len(lines.x), min(n_cells, cells_of.SAMPLE), n_comps)
+
+
 def training_of(training: Training | None, n_lines: int) -> Training:
     """What was asked for, or what fits a number of lines: with few of them batches are smaller and epochs more, so that steps are many."""
     if training is not None:
@@ -162,21 +178,21 @@ def train(
     report: Callable[[int], None] = lambda steps: None,
 ) -> list[Members]:
     """Members for each of several weights of the term; numbers are predicted on the scale of `lines.y`."""
-    n, k = seen.lines.shape
+    n, wide = len(seen.lines), lambda x: filled(x, sizes.n_in)
     mean, spread = _standard(lines)
     y = np.full((sizes.n_source, lines.drugs.size), np.nan)
     y[:n] = (lines.y - mean) / spread
-    source = np.zeros((sizes.n_source, k), np.float32)
-    source[:n] = seen.lines
+    source = np.zeros((sizes.n_source, sizes.n_in), np.float32)
+    source[:n] = wide(seen.lines)
     outside = np.full(sizes.n_source, -1)
     outside[:n] = fold
     terms = () if options.term is None else (_bare(options.term),)
     shift = np.ones(sizes.n_source)
-    shift[:n] = _shift(seen, lines, options.term, random)
-    target = seen.sample[np.resize(np.arange(len(seen.sample)), sizes.n_target)]
+    shift[:n] = _shift(seen, lines, options.term)
+    target = wide(seen.sample[np.resize(np.arange(len(seen.sample)), sizes.n_target)])
     neighbours = smoothing.knn_smooth.neighbours(target, NEIGHBOURS)[0] if options.smoothness else None
     config = NetworkConfig(
-        n_in=k,
+        n_in=sizes.n_in,
         n_out=lines.drugs.size,
         n_source=sizes.n_source,
         n_target=sizes.n_target,
@@ -193,7 +209,7 @@ def train(
         learning_rate=training.learning_rate,
         patience=training.patience,
     )
-    problem = Problem(source, target, y, np.asarray(lines.binary, bool), seen.noise, shift, neighbours)
+    problem = Problem(source, target, y, np.asarray(lines.binary, bool), wide(wide(seen.noise).T).T, shift, neighbours)
     strengths = Strengths(options.reconstruction, options.smoothness)
     found = train_members(problem, config, outside, strengths, weights, random, report, n_members=n_members)
     for members in found:
@@ -217,28 +233,18 @@ def _bare(term: Alignment) -> Alignment:
     return replace(term, weight=None)
 
 
-def _shift(seen: View, lines: Lines, term: Alignment | None, random: Streams) -> np.ndarray:
+def _shift(seen: View, lines: Lines, term: Alignment | None) -> np.ndarray:
     """Weights of the lines that give their classes the shares that are estimated for the cells; ones without `label_shift`."""
     if term is None or not term.label_shift:
         return np.ones(len(lines.x))
     if lines.drugs.size != 1 or not lines.binary[0]:
         msg = f"`label_shift` of {type(term).__name__} needs one drug with two classes, got {lines.drugs.size} drugs. Leave it out."
         raise ValueError(msg)
-    from omicstl.kernels import label_shift
+    from .class_shift import class_shift_weights
+    from .heads import BINARY, Task
 
-    from .heads import BINARY, Task, fit_head
-
-    head = fit_head(Task(BINARY, np.array(["0", "1"])), seen.lines, lines.y, groups=lines.lineage)
-    known = np.isfinite(lines.y[:, 0])
-    both = lambda logit: np.column_stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
-    code = lines.y[known, 0].astype(np.int64)
-    found = label_shift.calibrate(both(head.left_out[known, 0]), code)
-    share = np.bincount(code, minlength=2) / code.size
-    cells = label_shift.calibrated(both(head.decide(seen.sample)[:, 0]), found)
-    target = np.clip(label_shift.expectation_maximisation(cells, share).shares, 0.05, 0.95)
-    weights = np.ones(len(lines.x))
-    weights[known] = (target / share)[code]
-    return weights
+    task = Task(BINARY, np.array(["0", "1"]))
+    return class_shift_weights(task, seen.lines, lines.y, seen.sample, groups=lines.lineage)
 
 
 def choose_weight(

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import response_cells as cells_of, response_smoothing as smoothing
 from .adapt_network_fit import forward
+from .response_space import standardised_lines
 from .screen import Cells
 
 TEXT = ("features", "drugs")
@@ -80,9 +81,9 @@ class NetworkModel:
         """Mean gradient (p, d) of each score by a cell's z-score of each gene: what is linear in the networks."""
         return self.maps.astype(np.float64) @ self.slope
 
-    def lines(self, x: np.ndarray) -> np.ndarray:
-        """Latent (n, b l) of lines, of their expression."""
-        z = np.clip((np.asarray(x, np.float64) - self.mean_lines) / self.scale_lines, -cells_of.CLIP, cells_of.CLIP)
+    def lines(self, x: np.ndarray, study: np.ndarray | None = None) -> np.ndarray:
+        """Latent (n, b l) of lines, of their expression; z-scores are those of the fit, or within studies of ten lines or more."""
+        z, _, _ = standardised_lines(x, study, (self.mean_lines, self.scale_lines))
         return self.embed(z @ self.line_maps)
 
     def embed(self, inputs: np.ndarray) -> np.ndarray:
@@ -108,14 +109,13 @@ class NetworkModel:
 
     def score_cells(self, cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Latent (m, b l), scores and their standard deviations (m, d), float32; one pass over the cells, in blocks."""
-        k = self.maps.shape[1]
         smooth = bool((self.strength > 0).any()) and cells.rows.n_rows > 1
-        maps = np.hstack([self.maps, self.cell_axes]) if smooth else self.maps
-        found = cells_of.project(cells, self.mean_cells, self.scale_cells, maps)
-        latent = self.embed(found[:, :k])
+        maps = (self.maps, self.cell_axes) if smooth else (self.maps,)
+        found, *places = cells_of.project(cells, self.mean_cells, self.scale_cells, *maps)
+        latent = self.embed(found)
         score = self.predict(latent)
         if smooth:
-            score = smoothing.smoothed(smoothing.graph(found[:, k:]), score, self.strength)
+            score = smoothing.smoothed(smoothing.graph(places.pop()), score, self.strength)
         return latent, score, self.spread(latent)
 
     def to_dict(self) -> dict[str, Any]:

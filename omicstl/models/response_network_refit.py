@@ -1,8 +1,8 @@
-"""A network of the ensemble's kind without some lines, for what calls are made from (numpy around compiled training)."""
+"""Networks of the ensemble's kind without some lines, for calls and comparisons (numpy around compiled training)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,44 @@ from omicstl._core.training import Training
 
 from . import response_cells as cells_of, response_network as network
 from .adapt_network_fit import forward, held_out_folds
-from .response_space import prepare
+from .response_network import Sizes
+from .response_space import Source, prepare, source_of
 from .screen import Cells, Lines
 from .selection import Fit, Predicted
 
 
 def refit_of(
-    options: ResponseNetwork, weight: float, n_lines: int, n_cells: int, random: Streams, training: Training | None
+    options: ResponseNetwork,
+    weight: float,
+    sizes: Sizes,
+    random: Streams,
+    training: Training | None,
+    *,
+    n_members: int = 1,
+    report: Callable[[int], None] = lambda steps: None,
+    known: Callable[[Lines], Source] | None = None,
 ) -> Fit:
-    """One member on the lines that are left, with the weight that the fit has taken; all refits share what is compiled."""
-    settings = network.training_of(training, n_lines)
+    """
+    Members on the lines that are left, with a weight that is known; all refits, and the fit of all lines, share what is compiled.
+
+    `known` gives the components of lines to who has them already; else they are kept while the lines are the same.
+    """
+    settings, ridge = network.training_of(training, sizes.n_source), ResponseRidge(n_comps=options.n_comps)
+    kept: list[Any] = []
+
+    def source(lines: Lines) -> Source:
+        if not kept or kept[0] is not lines:
+            kept[:] = lines, source_of(lines, ridge)
+        return kept[1]
 
     def refit(lines: Lines, cells: Cells, candidates: Sequence[Any], held: np.ndarray) -> list[Predicted]:
-        space = prepare(lines, cells, ResponseRidge(n_comps=options.n_comps), random)
+        space = prepare(lines, cells, ridge, random, source=(known or source)(lines))
         seen = network.view(space)
         fold = held_out_folds(len(lines.x), lines.lineage, options.n_members, random.generator("folds of members"))
         weights = [()] if options.term is None else [(weight,)]
-        sizes = network.Sizes(n_lines, n_cells)
-        (members,) = network.train(seen, lines, options, weights, random, sizes, settings, fold, n_members=1)
+        (members,) = network.train(
+            seen, lines, options, weights, random, sizes, settings, fold, n_members=n_members, report=report
+        )
         z = cells_of.standardised(cells.rows.take(np.arange(cells.rows.n_rows)), space.cells.mean, space.cells.scale)
         z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
         inputs = (z @ seen.maps, z_held @ seen.line_maps)

@@ -24,7 +24,6 @@ class Report(NamedTuple):
     calibration: dict[str, np.ndarray]  # what `ResponseModel.calibration` keeps
     stability: Stability
     rho: np.ndarray  # (d,) of lines whose lineage was left out, Spearman
-    n_calls: np.ndarray  # (d, 2) sensitive and resistant lines that the calls rest on
 
 
 def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Streams, n_targets: int) -> Report:
@@ -40,25 +39,29 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
         "residual": np.array([t.residual for t in tables]),
     }
     way = getattr(fit.model, "align", None)
-    scored = response_calls.pseudo_scores(lines, cells, way, refit, random, n_targets=n_targets, keep=True)
-    cuts, counts = np.zeros((d, 2)), np.zeros((d, 2), dtype=np.int64)
+
+    def embedded(x: np.ndarray) -> np.ndarray:
+        z = cells_of.standardised(x, fit.model.mean_cells, fit.model.scale_cells)
+        return fit.model.embed(z @ fit.model.maps)
+
+    scored = response_calls.pseudo_scores(lines, cells, way, refit, random, n_targets=n_targets, keep=embedded)
+    cuts = np.zeros((d, 2))
     for i in range(d):
         table = response_calls.conformal(scored.score[:, i], scored.y[:, i], scored.line, binary=bool(lines.binary[i]))
-        cuts[i], counts[i] = thresholds(table), (table.n_sensitive, table.n_resistant)
-    assert scored.x is not None
-    z = cells_of.standardised(scored.x, fit.model.mean_cells, fit.model.scale_cells)
-    seen = nearest_lines.reference(fit.latent_lines, fit.model.embed(z @ fit.model.maps), scored.line, lines.lineage)
+        cuts[i] = thresholds(table)
+    assert scored.kept is not None
+    seen = nearest_lines.reference(fit.latent_lines, scored.kept, scored.line, lines.lineage)
     calibration |= {
         "resistant_to": cuts[:, 0],
         "sensitive_from": cuts[:, 1],
-        "line_latent": seen.lines.astype(np.float32),
-        "distances": seen.distances.astype(np.float32),
+        "centres": seen.centres.astype(np.float32),
+        "distances": seen.quantiles.astype(np.float32),
+        "by_study": np.array([lines.study is not None]),
     }
     return Report(
         calibration,
         stability_of(fit.model),
         np.array([_spearman(fit.score_lines[:, i], lines.y[:, i]) for i in range(d)]),
-        counts,
     )
 
 
@@ -109,7 +112,7 @@ def called(model: ResponseModel, score: np.ndarray, novelty: np.ndarray, mask: n
 def novelty_of(model: ResponseModel, latent: np.ndarray) -> np.ndarray:
     """Share of left-out pseudo-cells that are nearer to the lines than each cell (m,) float32."""
     seen = nearest_lines.Novelty(
-        np.asarray(model.calibration["line_latent"], np.float64), np.asarray(model.calibration["distances"], np.float64)
+        np.asarray(model.calibration["centres"], np.float64), np.asarray(model.calibration["distances"], np.float64)
     )
     return nearest_lines.novelty(latent, seen)
 
@@ -119,7 +122,10 @@ def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
     total = np.zeros((n, cells.rows.n_cols))
     low = 0
     for block in cells.rows.blocks():
-        np.add.at(total, code[low : low + len(block)], block)
+        for rows in (slice(i, i + cells_of.ROWS) for i in range(0, len(block), cells_of.ROWS)):
+            part, here = block[rows], code[low : low + len(block)][rows]
+            for c in np.unique(here):
+                total[c] += part[here == c].sum(axis=0, dtype=np.float64)
         low += len(block)
     return total / np.maximum(np.bincount(code, minlength=n), 1)[:, None]
 

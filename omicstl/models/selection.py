@@ -121,7 +121,7 @@ def select(
             space = validation.leading_components(lines.x, sample.rows.take(np.arange(sample.rows.n_rows)))
             weights = validation.importance_weights(*space, random.generator("weights"))
             effective = weights.effective
-            risks = [_risk(h, lines.y, weights.weights) for h in held]
+            risks = [_risk(h, lines.y, weights.ratio) for h in held]
             table["weighted_risk"] = np.array([r.weighted for r in risks])
             table["deep_embedded_risk"] = np.array([r.deep_embedded for r in risks])
     if "circular" in criteria:
@@ -192,6 +192,8 @@ def _decide(
 
 def _sample(cells: Cells, random: Streams) -> Cells:
     m = cells.rows.n_rows
+    if m <= _MAX_CELLS and isinstance(cells.rows, pseudo_cells.Table):
+        return cells
     index = np.arange(m)
     if m > _MAX_CELLS:
         index = np.sort(random.generator("cells").choice(m, _MAX_CELLS, replace=False))
@@ -225,8 +227,9 @@ def _pseudo(
     contrast: float | None,
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
     """Each line's part of the mean rho over pseudo-cells (candidates, n); the same by drug, by cell and by line."""
-    x = sample.rows.take(np.arange(sample.rows.n_rows))
+    x = next(sample.rows.blocks(sample.rows.n_rows))
     seen = pseudo_cells.platform(x, scaled=sample.scaled, totals=sample.totals)
+    whole = pseudo_cells.background_of(lines.x)
     n, d = lines.y.shape
     n_folds = int(fold.max()) + 1
     parts = np.full((len(candidates), n_folds, n, d), np.nan)
@@ -243,7 +246,7 @@ def _pseudo(
         if contrast is not None and held.size > 1:
             partner = pseudo_cells.related(lines.x[held], None if lines.lineage is None else lines.lineage[held])
         drawn = pseudo_cells.draw(
-            lines.x[held], seen, generator, n_per_line, background=lines.x, partner=partner, contrast=contrast or 1.0
+            lines.x[held], seen, generator, n_per_line, background=whole, partner=partner, contrast=contrast or 1.0
         )
         target = Cells(pseudo_cells.Table(drawn.x), sample.scaled)
         truth = lines.y[held]

@@ -7,6 +7,9 @@ covariate  P(y given x)            P(x)
 label      P(x given y)            P(y)
 concept    neither                 P(y given x), whatever the rest does
 ========== ======================= ==================================================
+
+Without labels in the target P(y given x) cannot be seen, so a name says what else it may be: "none or concept", "covariate or concept",
+"label or other".
 """
 
 from __future__ import annotations
@@ -18,11 +21,21 @@ import numpy as np
 from omicstl._core.random import Streams
 from omicstl.models import shift_tests as tests
 
+KINDS = ("none", "covariate", "label", "concept")
+BLIND_KINDS = ("none or concept", "covariate or concept", "label or other")
 LEAST_LABELS = 20
 BLIND = (
     "Without labels in the target nothing can tell whether the relation of features to labels is the same there "
     "(concept shift)."
 )
+
+
+FEW = "too few components to test whether other shares of the labels explain it"
+UNTESTED = {
+    "covariate": f"Covariate shift: the features differ, and the shares of labels do not differ measurably; {FEW}.",
+    "label": f"Label shift: the features and the shares of labels differ; {FEW}.",
+    "label or other": f"The features differ; {FEW}.",
+}
 
 
 class Check(NamedTuple):
@@ -35,7 +48,7 @@ class Check(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """The kind ("none", "covariate", "label", "concept"), whether concept shift could have been seen, a sentence, and the checks."""
+    """The kind (one of `KINDS`, or of `BLIND_KINDS` where concept shift could not be seen), a sentence, and the checks."""
 
     kind: str
     concept_tested: bool
@@ -71,6 +84,7 @@ def name_shift(
     checks = [
         Check("P(x)", *marginal, "means and Gaussian kernels"),
         Check("P(x) after other shares of labels", *mixture[:2], "means of the components"),
+        Check("P(x) along the labels", *tests.same_shares(source[known], design, target), "means of the components"),
     ]
     enough = int(known_target.sum()) >= LEAST_LABELS
     if enough:
@@ -85,30 +99,38 @@ def name_shift(
         missing = f"{int(known_target.sum())} labelled rows of the target, {LEAST_LABELS} are needed"
         checks += [Check(name, float("nan"), float("nan"), missing) for name in ("P(y)", "P(x | y)", "P(y | x)")]
     kind = _decide([check.p for check in checks], alpha, enough)
-    return Shift(kind, enough, _sentence(kind, enough, int(known_target.sum())), tuple(checks), mixture[2])
+    sentence = _sentence(kind, enough, int(known_target.sum()), mixture_tested=bool(np.isfinite(mixture[1])))
+    return Shift(kind, enough, sentence, tuple(checks), mixture[2])
 
 
 def _decide(p: list[float], alpha: float, labelled: bool) -> str:
-    x, mixture, y, x_given_y, y_given_x = (np.isfinite(value) and value < alpha for value in p)
+    tested = bool(np.isfinite(p[1]))  # more components than unknown shares
+    x, mixture, along, y, x_given_y, y_given_x = (np.isfinite(value) and value < alpha for value in p)
     if not labelled:
-        return "none" if not x else "covariate" if mixture else "label"
+        none, covariate, label = BLIND_KINDS
+        return none if not (x or along) else covariate if mixture else label
     by_label = x_given_y or mixture  # the label does not explain what changed
     if y_given_x and by_label:
         return "concept"
     if x:
-        return "covariate" if by_label else "label"
+        return "covariate" if by_label or not (tested or y) else "label"
     if x_given_y:
         return "concept"  # the features are as before, and those of a label are not
     return "label" if y or (y_given_x and not by_label) else "none"
 
 
-def _sentence(kind: str, labelled: bool, n_labels: int) -> str:
+def _sentence(kind: str, labelled: bool, n_labels: int, *, mixture_tested: bool = True) -> str:
     said = {
         "none": "No difference between the domains was found; small ones may be there.",
         "covariate": "Covariate shift: the features differ, and no other shares of the labels explain it.",
         "label": "Label shift: other shares of the labels explain how the features differ.",
         "concept": "Concept shift: the relation of features to labels differs, and no other shares of the labels explain it.",
+        "none or concept": "The features do not differ measurably.",
+        "covariate or concept": "The features differ, and no other shares of the labels explain it: it is not label shift alone.",
+        "label or other": "The features differ as they would with other shares of the labels: label shift explains it, and so may a covariate shift in the same direction.",
     }[kind]
+    if not mixture_tested:
+        said = UNTESTED.get(kind, said)
     if not labelled:
         return f"{said} {BLIND}"
     if kind == "covariate":

@@ -47,12 +47,13 @@ def explained_by_labels(source: np.ndarray, design: np.ndarray, target: np.ndarr
     Can other shares of the labels alone turn the source's means into the target's? Hansen's test of too many equations.
 
     With :math:`E_S[x \mid y] = B^\top b(y)`, label shift says :math:`E_T[x] = B^\top \beta` for some :math:`\beta = E_T[b(y)]`: k equations for as many
-    unknowns as the basis has columns less one. Returns the statistic over its degrees of freedom, p, and the estimate of beta. NaN if there are
-    not more equations than unknowns.
+    unknowns as the basis has columns less one. Only means of labels that the source has are allowed: no share below 0, and no mean
+    square of a number below its squared mean; where that binds there is one unknown less. Returns the statistic over its degrees of freedom, p, and the
+    estimate of beta. NaN if there are not more equations than unknowns.
     """
     n, m, k = len(source), len(target), source.shape[1]
     q = design.shape[1] - 1
-    classes = bool(np.isin(design, (0.0, 1.0)).all())
+    classes = _of_classes(design)
     if k <= q or m <= k + 2:
         return float("nan"), float("nan"), np.full(q + 1, np.nan)
     coefficients = np.linalg.lstsq(design, source, rcond=None)[0]
@@ -63,31 +64,70 @@ def explained_by_labels(source: np.ndarray, design: np.ndarray, target: np.ndarr
     # beta = fixed + free @ v: shares sum to one, the coefficient of the constant is one.
     fixed = np.eye(q + 1)[-1] if classes else np.eye(q + 1)[0]
     free = np.vstack([np.eye(q), -np.ones(q)]) if classes else np.vstack([np.zeros(q), np.eye(q)])
-    beta = design.mean(axis=0)
+    beta, seen = design.mean(axis=0), _seen(design)
     for _ in range(5):
         spread = np.cov(target.T, ddof=1) / m + noise * float(beta @ inverse @ beta)
-        weight = np.linalg.pinv(spread)
+        weight = np.linalg.pinv(spread, hermitian=True)
         slope = (free.T @ coefficients).T
         gap = mean - coefficients.T @ fixed
-        v = np.linalg.lstsq(slope.T @ weight @ slope, slope.T @ weight @ gap, rcond=None)[0]
-        new = fixed + free @ v
+        new = fixed + free @ np.linalg.lstsq(slope.T @ weight @ slope, slope.T @ weight @ gap, rcond=None)[0]
+        nearest = _nearest(new, seen, np.eye(q + 1))
+        binds = float(np.abs(nearest - new).max()) > 1e-6
+        if binds:
+            values, vectors = np.linalg.eigh(weight)
+            root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+            new = _nearest(mean, seen, root @ coefficients.T, root)
         if np.abs(new - beta).max() < 1e-9:
             break
         beta = new
-    left = gap - slope @ v
-    statistic = float(left @ weight @ left)
-    bottom = m - k
-    f = statistic / (k - q) * (m - k) / (m - 1)
-    return statistic / (k - q), _f_tail(f, k - q, bottom), beta
+    left = mean - coefficients.T @ new
+    statistic, top = float(left @ weight @ left), k - q + int(binds)
+    return statistic / top, _f_tail(statistic / top * (m - k) / (m - 1), top, m - k), new
+
+
+def same_shares(source: np.ndarray, design: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """
+    Statistic and p of "the means do not move as other shares of labels would move them": a test in those directions alone.
+
+    The part of Hotelling's statistic (each domain with a covariance of its own) that lies in the span of the slopes on the label, so it has
+    more power against label shift than one in all directions.
+    """
+    n, m, k, q = len(source), len(target), source.shape[1], design.shape[1] - 1
+    gap = target.mean(axis=0) - source.mean(axis=0)
+    weight = np.linalg.pinv(np.atleast_2d(np.cov(source.T)) / n + np.atleast_2d(np.cov(target.T)) / m, hermitian=True)
+    coefficients = np.linalg.lstsq(design, source, rcond=None)[0]
+    slope = (coefficients[:-1] - coefficients[-1] if _of_classes(design) else coefficients[1:]).T
+    side = slope.T @ weight @ gap
+    statistic = float(side @ np.linalg.lstsq(slope.T @ weight @ slope, side, rcond=None)[0])
+    q = min(q, k)
+    return statistic / q, _f_tail(statistic / q * (n + m - k - q) / (n + m - 2), q, n + m - k - q)
+
+
+def _of_classes(design: np.ndarray) -> bool:
+    return bool(np.isin(design, (0.0, 1.0)).all())
+
+
+def _seen(design: np.ndarray, most: int = 100) -> np.ndarray:
+    """Rows of the basis for labels of the source, at most 100, the extreme ones among them."""
+    rows = np.unique(design, axis=0)
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int))]
+
+
+def _nearest(goal: np.ndarray, seen: np.ndarray, map_: np.ndarray, root: np.ndarray | None = None) -> np.ndarray:
+    """The mean of `seen` under some shares, none below 0, whose image is nearest to the goal."""
+    from scipy.optimize import nnls
+
+    image, wanted = map_ @ seen.T, goal if root is None else root @ goal
+    heavy = 1e3 * max(float(np.abs(image).max()), float(np.abs(wanted).max()), 1e-300)
+    shares = nnls(np.vstack([image, np.full(len(seen), heavy)]), np.append(wanted, heavy))[0]
+    return seen.T @ (shares / shares.sum())
 
 
 def same_given_label(
     source: np.ndarray, source_design: np.ndarray, target: np.ndarray, target_design: np.ndarray
 ) -> tuple[float, float]:
     """Pillai's trace and p of ``E_S[x | y] = E_T[x | y]``, from labelled rows of both: multivariate regression with and without the domain."""
-    n_own = target_design.shape[1] - (
-        0 if np.isin(target_design, (0.0, 1.0)).all() else 1
-    )  # domain x (1, y), or x class
+    n_own = target_design.shape[1] - (0 if _of_classes(target_design) else 1)  # domain x (1, y), or x class
     extra = target_design[:, :n_own]
     seen = np.abs(extra).sum(axis=0) > 0
     x = np.concatenate([source, target])

@@ -20,6 +20,8 @@ import numpy as np
 from omicstl._core.random import Streams
 from omicstl.kernels import knn_smooth
 
+from . import response_smoothing as smoothing
+
 STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # as `kernels.knn_smooth.smooth` takes them
 _NEAR_BEST = 0.01  # the weakest smoothing within this share of the best is taken
 _SURE = 1.0  # standard errors over cells by which the sum of both correlations must rise
@@ -52,10 +54,10 @@ def choose(
     weights: np.ndarray,
     random: Streams,
     *,
+    gain: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
     divided: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     strengths: Sequence[float] = STRENGTHS,
-    n_neighbors: int = 15,
     n_comps: int = 30,
     n_folds: int = 4,
 ) -> SmoothingChoice:
@@ -67,14 +69,14 @@ def choose(
         A sample of the target's cells (m, p), standardised as the model reads them. 500 to 2,000 are enough.
     weights
         Weight of each gene in the score of each drug (p, d), for values as in `cells`.
+    gain
+        Weight of each gene where neighbours are sought (p,), see `response_smoothing.axes_of`. `None`: 1.
     clusters
         Cluster of each of these cells. `None`: k-means of the leading components.
     divided
         Pairs of values as in `cells` from two parts of each cell's counts (most of them, and the rest), divided at random.
         They weigh as much as the folds of genes. Their noise is that of counting alone, that of genes is all that is not
         shared.
-    n_neighbors
-        Neighbours of the graph, as where the scores are smoothed.
 
     Returns
     -------
@@ -84,21 +86,22 @@ def choose(
     m, p = z.shape
     grid = np.asarray(sorted({0.0, *strengths}))
     n_drugs = weights.shape[1]
-    size = min(n_neighbors, m - 1)
     if m < 30 or p < 2 * n_folds:
         nothing = np.full((grid.size, n_drugs), np.nan)
         return SmoothingChoice(np.zeros(n_drugs), 0.0, grid, nothing, nothing)
+    gain = np.ones(p) if gain is None else gain
     generator = random.generator("smoothing")
     if clusters is None:
         clusters = _clusters(leading(z, min(n_comps, m - 1, p), generator), generator)
     code = np.unique(clusters, return_inverse=True)[1]
     overall, within = np.zeros((2, grid.size, m, n_drugs))  # each cell's part of the correlation
-    splits = _gene_splits(z, weights, n_folds, generator)
-    splits += [(np.asarray(kept), np.asarray(kept) @ weights, np.asarray(left) @ weights) for kept, left in divided]
+    splits = _gene_splits(z, weights, gain, n_folds, generator)
+    splits += [
+        (np.asarray(kept), np.asarray(kept) @ weights, np.asarray(left) @ weights, gain) for kept, left in divided
+    ]
     shares = [0.5 / n_folds] * n_folds + [0.5 / len(divided)] * len(divided) if divided else [1.0 / n_folds] * n_folds
-    for share, (here, score, left) in zip(shares, splits):
-        k = min(n_comps, m - 1, here.shape[1])
-        edges = knn_smooth.graph_of(knn_smooth.neighbours(leading(here, k, generator), size)[0])
+    for share, (here, score, left, weight) in zip(shares, splits):
+        edges = smoothing.graph(here @ smoothing.axes_of(here.astype(np.float32), random, gain=weight))
         left_within = _centred(left, code)
         for j, strength in enumerate(grid):
             mixed = knn_smooth.smooth(edges, score, float(strength), tol=1e-3).scores
@@ -130,13 +133,13 @@ def _pick(overall: np.ndarray, within: np.ndarray, grid: np.ndarray) -> float:
 
 
 def _gene_splits(
-    z: np.ndarray, weights: np.ndarray, n_folds: int, generator: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    z: np.ndarray, weights: np.ndarray, gain: np.ndarray, n_folds: int, generator: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     fold = generator.permutation(z.shape[1]) % n_folds
     found = []
     for i in range(n_folds):
         rest = fold != i
-        found.append((z[:, rest], z[:, rest] @ weights[rest], z[:, ~rest] @ weights[~rest]))
+        found.append((z[:, rest], z[:, rest] @ weights[rest], z[:, ~rest] @ weights[~rest], gain[rest]))
     return found
 
 

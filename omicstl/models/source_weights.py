@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from .skill import Skill, skill
 
 LEAST_ROWS = 20  # labelled rows of the target
 LEAST_OF_A_CLASS = 5
+LEAST_BLOCKS = 5
 BOUND = 1.645  # standard errors of no skill that are taken off: a one-sided 95 % bound
 ON_TARGET, ON_SOURCES, NOT_MEASURED = "labelled target", "other sources", "not measured"
 
@@ -23,14 +25,13 @@ class SourceWeights(NamedTuple):
     weights: np.ndarray  # (s,) 0 to 1
     skill: np.ndarray  # (s,) NaN where not measured
     error: np.ndarray  # (s,) standard error of no skill
-    target_skill: float  # of the target's own labels, left out in turn; NaN without enough
     measured_on: str
 
 
-def enough(task: Task, y: np.ndarray) -> bool:
-    """Whether the labels of the target can judge anything: 20 rows, and 5 of each class that there is."""
+def enough(task: Task, y: np.ndarray, blocks: np.ndarray | None = None) -> bool:
+    """Whether the labels of the target can judge anything: 20 rows, 5 of each class that there is, of 5 blocks if there are some."""
     known = heads.labelled(y)
-    if known.sum() < LEAST_ROWS:
+    if known.sum() < LEAST_ROWS or (blocks is not None and np.unique(np.asarray(blocks)[known]).size < LEAST_BLOCKS):
         return False
     if task.kind == REGRESSION:
         return True
@@ -55,7 +56,9 @@ def _head(problem: Problem, z: np.ndarray, domain: Domain) -> heads.Head:
     return heads.fit_head(problem.task, z, domain.y, groups=domain.blocks, balanced=problem.balanced, outside=False)
 
 
-def source_weights(aligned: Aligned, problem: Problem, own: list[heads.Head] | None = None) -> SourceWeights:
+def source_weights(
+    aligned: Aligned, problem: Problem, own: list[heads.Head] | None = None, *, judged: bool | None = None
+) -> SourceWeights:
     """
     Weights of the sources.
 
@@ -66,7 +69,7 @@ def source_weights(aligned: Aligned, problem: Problem, own: list[heads.Head] | N
     """
     own = own_heads(aligned, problem) if own is None else own
     s = len(own)
-    if enough(problem.task, problem.target.y):
+    if enough(problem.task, problem.target.y, problem.target.blocks) if judged is None else judged:
         found = [skill(problem.task, head.decide(aligned.target), problem.target.y) for head in own]
         self_skill = _target_alone(aligned, problem)
         lower = np.array([bound(one) for one in found])
@@ -75,16 +78,27 @@ def source_weights(aligned: Aligned, problem: Problem, own: list[heads.Head] | N
             lower / largest if largest > 0 else np.zeros(s),
             np.array([one.value for one in found]),
             np.array([one.error for one in found]),
-            self_skill.value,
             ON_TARGET,
         )
     nothing = np.full(s, np.nan)
     if s == 1:
-        return SourceWeights(np.ones(1), nothing, nothing, np.nan, NOT_MEASURED)
+        return SourceWeights(np.ones(1), nothing, nothing, NOT_MEASURED)
     value, error = _between(aligned, problem, own)
     lower = np.array([bound(Skill(v, e)) for v, e in zip(value, error, strict=True)])
     judged = s > 2 and lower.max() > 0
-    return SourceWeights(lower / lower.max() if judged else np.ones(s), value, error, np.nan, ON_SOURCES)
+    return SourceWeights(lower / lower.max() if judged else np.ones(s), value, error, ON_SOURCES)
+
+
+def that_agree(plain: Aligned, problem: Problem) -> tuple[Problem, np.ndarray]:
+    """
+    The problem without sources that no other one confirms, judged without labels of the target, and which (s,) are left.
+
+    An alignment is to be judged by what carries over: a source that contradicts all others would make every alignment look useless.
+    """
+    kept = source_weights(plain, problem.hidden(), judged=False).weights > 0
+    if kept.all():
+        return problem, kept
+    return replace(problem, sources=tuple(d for d, k in zip(problem.sources, kept, strict=True) if k), spaces={}), kept
 
 
 def _target_alone(aligned: Aligned, problem: Problem) -> Skill:

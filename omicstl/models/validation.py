@@ -23,6 +23,9 @@ class Weights(NamedTuple):
     weights: np.ndarray  # (n,) mean 1
     effective: float  # (sum w)^2 / sum w^2
     clipped: float  # share of lines at the limit
+    ratio: (
+        np.ndarray
+    )  # (n,) clipped as well, not rescaled: its mean is 1 in expectation only, which a control variate needs
 
 
 class Risk(NamedTuple):
@@ -101,15 +104,16 @@ def importance_weights(
             logit[held] = model.decision_function(x[:n][held])
     raw = np.exp(np.clip(logit + np.log(n / m), -30, 30))
     limit = clip * raw.mean()
-    weights = np.minimum(raw, limit)
-    weights = weights / weights.mean()
-    return Weights(weights, float(weights.sum() ** 2 / (weights**2).sum()), float((raw > limit).mean()))
+    ratio = np.minimum(raw, limit)
+    weights = ratio / ratio.mean()
+    return Weights(weights, float(weights.sum() ** 2 / (weights**2).sum()), float((raw > limit).mean()), ratio)
 
 
 def weighted_risk(loss: np.ndarray, weights: np.ndarray) -> Risk:
     """Importance-weighted risk of left-out lines, and the deep-embedded one: ``E[wl] + eta E[w] - eta``.
 
-    ``eta = -cov(wl, w) / var(w)``. `loss` and `weights` have one value for each line.
+    ``eta = -cov(wl, w) / var(w)``. `loss` and `weights` have one value for each line; weights that were rescaled to mean 1 leave the
+    control variate nothing to do, so pass the ratio itself.
     """
     product = weights * loss
     variance = weights.var(ddof=1) if weights.size > 1 else 0.0

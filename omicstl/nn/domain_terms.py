@@ -34,6 +34,9 @@ class Seen(NamedTuple):
     target_outputs: Float[Array, "b c"]
     key: jax.Array
     """For what is drawn in each step."""
+    source_entropy: Float[Array, "a"] | None = None
+    """Of predictions, in nats; `None`: the mean over outputs, each a probability by itself."""
+    target_entropy: Float[Array, "b"] | None = None
 
 
 class Sizes(NamedTuple):
@@ -269,16 +272,27 @@ def products(
     return (latent @ drawn[0]) * (outputs @ drawn[1]) / jnp.sqrt(jnp.float32(drawn[0].shape[1]))
 
 
-def certainty(outputs: Float[Array, "n c"]) -> Float[Array, "n"]:
-    """``1 + exp(-H)`` of predictions, without a gradient (Long et al. 2018, equation 8); H is a mean over binary outputs."""
-    p = jnp.clip(jax.lax.stop_gradient(outputs), 1e-6, 1 - 1e-6)
-    return 1 + jnp.exp(jnp.mean(p * jnp.log(p) + (1 - p) * jnp.log1p(-p), axis=1))
+def binary_entropy(p: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """Of each output that is a probability by itself, in nats."""
+    p = jnp.clip(p, 1e-6, 1 - 1e-6)
+    return -(p * jnp.log(p) + (1 - p) * jnp.log1p(-p))
+
+
+def certainty(outputs: Float[Array, "n c"], entropy: Float[Array, "n"] | None) -> Float[Array, "n"]:
+    """``1 + exp(-H)``, without a gradient (Long et al. 2018, section 3.3).
+
+    There H is the entropy of one softmax, which `entropy` is for classes. Outputs that are each a probability by itself have no joint
+    distribution to take it of; the mean of theirs is taken, which stays between 0 and log 2 however many there are.
+    """
+    found = jnp.mean(binary_entropy(outputs), axis=1) if entropy is None else entropy
+    return 1 + jnp.exp(-jax.lax.stop_gradient(found))
 
 
 def _cdan(term: Cdan, params: Params, seen: Seen, strength: jax.Array) -> jax.Array:
     x_weights, y_weights = seen.source_weights, seen.target_weights
     if term.entropy:
-        x_weights, y_weights = x_weights * certainty(seen.source_outputs), y_weights * certainty(seen.target_outputs)
+        x_weights = x_weights * certainty(seen.source_outputs, seen.source_entropy)
+        y_weights = y_weights * certainty(seen.target_outputs, seen.target_entropy)
     x = products(params, seen.source, seen.source_outputs, strength)
     y = products(params, seen.target, seen.target_outputs, strength)
     return domain_loss(params, x, y, x_weights, y_weights)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.transforms import Transform
 
-ACCENT, DEEP, PALE, GREY, INK = "#D55E00", "#0072B2", "#56B4E9", "#A7A9AC", "#222222"
-EMPTY, BAND = "#F5F5F5", "#F3F3F3"
+ACCENT, DEEP, GREY, INK = "#D55E00", "#0072B2", "#A7A9AC", "#222222"
+EMPTY = "#F5F5F5"
 GROUPS = ("#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#0072B2", "#D55E00", "#F0E442", "#222222")
 FDR = 0.05
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from omicstl._data.adata import check_adata
 from ._factor_card import _page, _writer
 from ._style import ACCENT, DEEP, GREY, INK, mix, only
 from ._text import LEAST_FONT, fitted, plural, room, signed, spoken, text_width
+from ._transfer_shift import lines_of, unchecked
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,7 +29,7 @@ MARKERS = {"passed": "o", "caution": "D", "failed": "X"}
 #: Checks whose value should be small.
 SMALL = (
     "lineage, not drug", "first component", "depth", "genes seen", "cell cycle", "batch", "share of sensitive cells",
-    "sign over resampled lines", "kind of the cells", "scale of the cells", "offset of genes", "own line", "foreign clusters", "far cells",
+    "sign over resampled lines", "sign over members", "kind of the cells", "scale of the cells", "offset of genes", "own line", "foreign clusters", "far cells",
 )  # fmt: skip
 LEADING = 1.25
 MOST_REASONS = 5
@@ -119,7 +121,7 @@ def _compose(page: Axes, key: str, entry: Mapping[str, Any]) -> None:
     write(0, bottom, foot, size)
     table = entry["checks"]
     status = table["status"].to_numpy(dtype=object)
-    skipped = [str(name) for name in table["check"][status == "not checked"]]
+    skipped = [str(name) for name in table["check"][status == "not checked"]] + unchecked(entry)
     if skipped:
         said = fitted(f"Not checked: {', '.join(skipped)}.", width, small, 3)
         bottom += LEADING * small * (1 + said.count("\n")) + 0.3 * line
@@ -128,12 +130,33 @@ def _compose(page: Axes, key: str, entry: Mapping[str, Any]) -> None:
     right = 0.30 * width
     box = (0.0, bottom, width - right - 1.6 * size, top - bottom)
     ground = _strip(page, table[status != "not checked"], box, size)
-    side = (width - right, bottom, right, top - bottom)
+    most = 0.42 if len(entry["drugs"]) > 1 or np.isfinite(entry["baselines"]["agreement"]).any() else 1.0
+    low = _differ(page, lines_of(entry), (width - right, bottom, right, most * (top - bottom)), size)
+    side = (width - right, low, right, top - low)
     if len(entry["drugs"]) > 1:
         _drugs(page, entry["drugs"], side, size)
-        _against(page, entry["drugs"], (0.0, bottom, box[2], ground - 3.6 * line), size)
+        _against(page, entry["drugs"], (0.0, bottom, box[2], ground - bottom - 3.6 * line), size)
     else:
         _baselines(page, entry["baselines"], side, size)
+
+
+def _differ(page: Axes, said: list[str], box: tuple[float, float, float, float], size: float) -> float:
+    """How lines and cells differ, at the foot of a column; return where what stands above may begin."""
+    width, height = room(page)
+    left, low, whole, tall = box
+    line, small = LEADING * size, max(0.88 * size, LEAST_FONT)
+    texts = [fitted(text, whole, small, 2) for text in said]
+    high = LEADING * small * sum(1.15 + text.count("\n") for text in texts) + 1.5 * line
+    if not texts or high > tall:
+        return low
+    write = _writer(page, width, height)
+    y = low + high
+    write(left, y, fitted("Shift", whole, 1.1 * size), 1.1 * size)
+    y -= 1.4 * line
+    for text in texts:
+        write(left, y, text, small, mix(INK, 0.85))
+        y -= LEADING * small * (1.15 + text.count("\n"))
+    return low + high + line
 
 
 def _about(key: str, entry: Mapping[str, Any]) -> str:
@@ -167,7 +190,7 @@ def _reasons(write: Any, entry: Mapping[str, Any], width: float, top: float, siz
         )
         return top - 1.7 * line
     for reason in reasons[:MOST_REASONS]:
-        text = fitted(reason, width - 1.3 * size, size, 2)
+        text = fitted(_minus(reason), width - 1.3 * size, size, 2)
         write(0, top, "•", size)
         write(1.1 * size, top, text, size)
         top -= line * (1 + text.count("\n")) + 0.15 * line
@@ -176,6 +199,11 @@ def _reasons(write: Any, entry: Mapping[str, Any], width: float, top: float, siz
         write(1.1 * size, top, f"and {plural(more, 'more doubt')}, in the table.", size, mix(INK, 0.7))
         top -= line
     return top - 0.7 * line
+
+
+def _minus(text: str) -> str:
+    """True minus signs, and none before zero."""
+    return re.sub(r"(?<![\w)])-(?=\d)", "−", re.sub(r"(?<![\w)])-(0\.0+)(?!\d)", r"\1", text))
 
 
 def _strip(page: Axes, table: Any, box: tuple[float, float, float, float], size: float) -> float:
@@ -209,14 +237,12 @@ def _strip(page: Axes, table: Any, box: tuple[float, float, float, float], size:
             "markersize": 0.75 * font,
             "markeredgewidth": 0,
         }
-        if not _unit(row):
-            at.plot(0.5, i, **marker)
-            continue
+        value, limit = _place(row)
         at.plot([0, 1], [i, i], color=mix(INK, 0.15), linewidth=1, zorder=1)
-        good = (0, row.limit) if row.check in SMALL else (row.limit, 1)
+        good = (0, limit) if row.check in SMALL else (limit, 1)
         at.plot(good, [i, i], color=mix(DEEP, 0.22), linewidth=0.45 * font, solid_capstyle="butt", zorder=1)
-        at.plot([row.limit] * 2, [i - 0.36, i + 0.36], color=INK, linewidth=1.2, zorder=2)
-        if np.isfinite(row.null):
+        at.plot([limit] * 2, [i - 0.36, i + 0.36], color=INK, linewidth=1.2, zorder=2)
+        if np.isfinite(row.null) and _unit(row):
             at.plot(
                 np.clip(row.null, 0, 1),
                 i,
@@ -226,19 +252,27 @@ def _strip(page: Axes, table: Any, box: tuple[float, float, float, float], size:
                 markeredgecolor=INK,
                 zorder=3,
             )
-        at.plot(np.clip(row.value, 0, 1), i, zorder=4, **marker)
+        at.plot(value, i, zorder=4, **marker)
     at.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=max(0.9 * font, LEAST_FONT))
     at.set_yticks([])
     at.spines[:].set_visible(False)
     at.tick_params(length=2)
     small = max(0.85 * size, LEAST_FONT)
-    said = "Dot: value. Mark: limit, the band the good side. Ring: nothing to find."
+    said = "Dot: value. Mark: limit (of counts in the middle). Band: good. Ring: chance."
     write(left, ground - 1.5 * line, fitted(said, whole, small), small, mix(INK, 0.7))
     return float(ground)
 
 
 def _unit(row: Any) -> bool:
-    return bool(abs(row.value) <= 1 and 0 <= row.limit <= 1 and row.check != "scale of the cells")
+    return bool(abs(row.value) <= 1 and abs(row.limit) <= 1)
+
+
+def _place(row: Any) -> tuple[float, float]:
+    """Where value and limit lie from 0 to 1; of what has no such range, the limit is in the middle."""
+    if _unit(row):
+        return float(np.clip(row.value, 0, 1)), float(np.clip(row.limit, 0, 1))
+    value, limit = max(float(row.value), 0.0), max(float(row.limit), 1e-9)
+    return value / (value + limit), 0.5
 
 
 def _figures(row: Any) -> str:
@@ -248,7 +282,8 @@ def _figures(row: Any) -> str:
     if row.check == "drugs":
         return f"{100 * row.value:.0f} % not refused"
     digits = 0 if float(row.value).is_integer() and abs(row.limit) > 1 else 2 if _unit(row) else 1
-    shown = f"{row.value:,.{digits}f}" if digits == 0 else signed(row.value, digits)
+    value = 0.0 if abs(row.value) < 0.5 * 10.0**-digits else row.value
+    shown = f"{value:,.{digits}f}" if digits == 0 else signed(value, digits)
     sign = "≤" if row.check in SMALL else "≥"
     return f"{shown} ({sign} {row.limit:,.0f})" if digits == 0 else f"{shown} ({sign} {signed(row.limit, digits)})"
 
@@ -277,9 +312,9 @@ def _baselines(page: Axes, table: Any, box: tuple[float, float, float, float], s
         ((left + 4) / width, (low + tall - 3.4 * line - rows) / height, (whole - 10) / width, rows / height)
     )
     at.set(xlim=(-1.05, 1.05), ylim=(len(known) - 0.4, -0.7))
-    at.axvline(0, color=mix(INK, 0.3), linewidth=1)
     font = float(np.clip(0.36 * rows / len(known), LEAST_FONT, small))
     for i, row in enumerate(known.itertuples(index=False)):
+        at.plot([0, 0], [i, i + 0.36], color=mix(INK, 0.4), linewidth=1)
         at.plot([0, row.agreement], [i + 0.18] * 2, color=mix(DEEP, 0.45), linewidth=0.55 * font, solid_capstyle="butt")
         at.text(
             -1.05,
@@ -302,12 +337,12 @@ def _against(page: Axes, table: Any, box: tuple[float, float, float, float], siz
     count = table["against"].str.split("; ").explode()
     count = count[count != ""].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     small = max(0.88 * size, LEAST_FONT)
-    fit = int((high - low) / (LEADING * small)) - 2
+    fit = int(high / (LEADING * small)) - 2
     if fit < 2 or not len(count):
         return
     write = _writer(page, width, height)
-    write(left, high, fitted("What speaks against them, in how many", whole, 1.1 * size), 1.1 * size)
-    y = high - 0.3 * LEADING * size
+    write(left, low + high, fitted("What speaks against them, in how many", whole, 1.1 * size), 1.1 * size)
+    y = low + high - 0.3 * LEADING * size
     for name, n in count.head(fit).items():
         y -= LEADING * small
         write(left, y, f"{n}", small)

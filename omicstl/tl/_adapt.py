@@ -33,6 +33,7 @@ def adapt(
     layer: str | None = None,
     block: str | None = None,
     class_weight: str | None = None,
+    focus: float = 0.0,
     safeguard: bool = True,
     n_members: int | None = None,
     training: Training | None = None,
@@ -78,6 +79,9 @@ def adapt(
         something is judged.
     class_weight
         ``"balanced"`` gives every class the same total weight. Probabilities are then those of balanced classes.
+    focus
+        Exponent of the focal loss for classes, for methods that train networks: observations that are predicted well count less, by
+        ``(1 - p)^focus``. 0 is cross entropy.
     safeguard
         Fall back where held-out rows speak against the transfer: to the target's own labels, or without enough of them to sources that are
         not aligned.
@@ -127,14 +131,16 @@ def adapt(
     Warns
     -----
     TransferWarning
-        If the safeguard fell back, no source is worth anything to the target, or two sources contradict each other.
+        If the safeguard fell back, no source is worth anything to the target, two sources contradict each other, all labels of a source are
+        of one class, or the target has a class that no source has.
 
     Notes
     -----
-    *Weights of sources.* With 20 labelled observations of the target and 5 of each class: the skill there of each source's own head (twice the
+    *Weights of sources.* With 20 labelled observations of the target, 5 of each class and, with `block`, of 5 blocks: the skill there of each source's own head (twice the
     AUROC less 1; the correlation, for numbers), less 1.645 standard errors, over the largest of these and of the same number for the target's
     own labels, left out in turn. Only rows in training are used: in every fold of the safeguard, weights come from the other folds. Without them and
-    with three or more sources: the skill between two sources, at the best partner of each. One source, or two, cannot be judged without
+    with three or more sources: the skill between two sources, at the best partner of each; one that no other confirms, each domain z-scored,
+    has none. With labels or without, such a source has no part in the choice of a method. One source, or two, cannot be judged without
     labels of the target and have weight 1. Where no source has any, predictions are those of the target's own labels. What no such measure can
     see is a relation that is another one in the target alone.
 
@@ -145,7 +151,8 @@ def adapt(
     that destroys, hardly one that would help against a nuisance of the target alone; where you know of one, name the method.
 
     *Safeguard.* With enough labels of the target, five folds of them (twice below 200) compare transfer and target alone; the transfer stays
-    if it is better there. That is stricter than an interval that excludes a benefit, which is reported. Without, the interval of the alignment
+    if it is better there. That is stricter than an interval that excludes a benefit, which is reported. What learns from the target alone has each
+    variable's spread drawn towards the sources', as far as the two differ by no more than chance. Without enough labels, the interval of the alignment
     against none decides, on rows of the sources.
 
     Up to 500 directions all is exact, also with more variables than observations (covariances are shrunk :cite:p:`Ledoit2004` and never formed
@@ -165,7 +172,7 @@ def adapt(
     >>> bool(np.corrcoef(adata.obs["adapt_prediction"][new], truth.scores[new, 0])[0, 1] > 0.5)
     True
     """
-    options = given.method(method, training, n_members)
+    options = given.method(method, training, n_members, focus)
     check_flag("safeguard", safeguard)
     check_target(adata, key_added, kind="adapt", copy=copy)
     random = streams(rng)
@@ -177,7 +184,7 @@ def adapt(
     )
     expression = given.read(adata, layer, obsm)
     given.check_size(expression, labels.task)
-    problem, x = given.problem(adata, expression, labels, where, block, class_weight, training, n_members)
+    problem, x = given.problem(adata, expression, labels, where, block, class_weight, training, n_members, focus)
     from omicstl.models import adapt_fit
 
     with progress_bar(1, "adapt", progress) as bar:
@@ -192,6 +199,7 @@ def adapt(
             "obsm": obsm,
             "block": block,
             "class_weight": class_weight,
+            "focus": float(focus),
             "safeguard": bool(safeguard),
             "seed": str(random.entropy),
         },

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key, near_miss
+from omicstl._core.log import TransferWarning, warn
 from omicstl._core.settings import settings
 from omicstl._core.training import Training
 from omicstl._data import adata as reader
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CLASSIFICATION, AUTO = "classification", "auto"
 LEAST_TARGET, LEAST_SOURCE = 3, 10  # rows; labelled rows
 MOST_CLASSES = 100
+NO_CLASS = ("nan", "<na>", "n/a", "null")  # text that programs write for what is missing
+LARGEST = 1e100  # of numbers, whose squares are added up
 
 
 class Labels(NamedTuple):
@@ -45,7 +48,7 @@ class Rows(NamedTuple):
     target: np.ndarray
 
 
-def method(value: object, training: Training | None, n_members: int | None) -> Any:
+def method(value: object, training: Training | None, n_members: int | None, focus: float) -> Any:
     """The record of a method; `None` for ``"auto"``."""
     if isinstance(value, str):
         check_choice("method", value, (AUTO, *adaptation.NAMES))
@@ -66,8 +69,9 @@ def method(value: object, training: Training | None, n_members: int | None) -> A
         raise TypeError(msg)
     if n_members is not None:
         check_number("n_members", n_members, low=1, integer=True)
+    check_number("focus", focus, low=0)
     closed = options is None or adaptation.METHODS[type(options)].closed
-    for name, given in (("training", training), ("n_members", n_members)):
+    for name, given in (("training", training), ("n_members", n_members), ("focus", focus or None)):
         if closed and given is not None:
             what = AUTO if options is None else adaptation.name_of(options)
             msg = f"`{name}` is for networks; method={what!r} is solved in closed form. Leave it out."
@@ -100,9 +104,7 @@ def _one(adata: AnnData, key: str, task: str) -> Labels:
     y = np.full((len(gone), 1), np.nan)
     if columns_of.is_number(values) and (task == REGRESSION or (task == AUTO and values[~gone].nunique() > 2)):
         y[~gone, 0] = values[~gone].to_numpy(dtype=np.float64)
-        if np.isinf(y).any():
-            msg = f"{where} holds infinite values. Replace them, or set them to NaN where the label is not known."
-            raise ValueError(msg)
+        _check_numbers(y, where)
         return Labels(y, Task(REGRESSION, np.array([key], dtype=object)), where)
     if task == REGRESSION:
         advice = (
@@ -122,13 +124,31 @@ def _one(adata: AnnData, key: str, task: str) -> Labels:
     return Labels(y, Task(kind, np.array(names, dtype=object)), where)
 
 
+def _check_numbers(y: np.ndarray, where: str) -> None:
+    if np.isinf(y).any():
+        msg = f"{where} holds infinite values. Replace them, or set them to NaN where the label is not known."
+        raise ValueError(msg)
+    for column in y.T:
+        known = column[np.isfinite(column)]
+        if known.size and (np.abs(known).max() > LARGEST or 0 < np.ptp(known) < 1 / LARGEST):
+            msg = f"{where} holds numbers from {known.min():g} to {known.max():g}, beyond what can be squared. Bring them to another scale."
+            raise ValueError(msg)
+
+
 def _is_text_of_numbers(values: pd.Series) -> bool:
     text = not columns_of.is_number(values)
     return text and bool(pd.to_numeric(values.astype(object), errors="coerce").notna().all())
 
 
 def _check_classes(values: pd.Series, names: list[str], codes: np.ndarray, where: str) -> None:
-    """Refuse what is no classes: numbers that were read as text, or a name for each observation."""
+    """Refuse what is no classes: text for what is missing, numbers that were read as text, or a name for each observation."""
+    for code, name in enumerate(names):
+        if name.strip().lower() in NO_CLASS:
+            msg = (
+                f"{where} holds the text {name!r} in {int((codes == code).sum())} observations, which would be a class. If labels are missing "
+                f"there, write {where} = {where}.replace({name!r}, None)."
+            )
+            raise ValueError(msg)
     if len(names) <= max(2, codes.size // 2):
         return
     if _is_text_of_numbers(values[~columns_of.absent(values)]):
@@ -148,9 +168,7 @@ def _many(adata: AnnData, key: str, task: str) -> Labels:
         msg = f"{where} must be a matrix of numbers, NaN where a label is not known, got {matrix.dtype} of shape {matrix.shape}."
         raise TypeError(msg)
     y = matrix.astype(np.float64)
-    if np.isinf(y).any():
-        msg = f"{where} holds infinite values. Replace them, or set them to NaN where the label is not known."
-        raise ValueError(msg)
+    _check_numbers(y, where)
     if task == CLASSIFICATION:
         msg = f"task='classification' needs one column of classes in adata.obs, and {where} is a matrix. Use task='multilabel'."
         raise ValueError(msg)
@@ -195,8 +213,10 @@ def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, ta
         raise ValueError(msg)
     known = labelled(y.y)
     if target is None:
-        target = _unlabelled_domain(domain_key, names, codes, known)
-    check_text("target", target)
+        target = _unlabelled_domain(names, codes, known)
+    if not isinstance(target, str):
+        msg = f"`target` must be the name of a domain as text, got {target!r} of type {type(target).__name__}. Domains: {listed(names, limit=20)}."
+        raise TypeError(msg)
     if source is not None and not isinstance(source, Iterable):
         msg = f"`source` must be the name of a domain, or a list of names, got {source!r} of type {type(source).__name__}. Domains: {listed(names, limit=20)}."
         raise TypeError(msg)
@@ -230,13 +250,14 @@ def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, ta
     return Rows(tuple(wanted), tuple(places[name] for name in wanted), target, places[target])
 
 
-def _unlabelled_domain(key: str, names: list[str], codes: np.ndarray, known: np.ndarray) -> str:
+def _unlabelled_domain(names: list[str], codes: np.ndarray, known: np.ndarray) -> str:
     share = np.array([known[codes == i].mean() for i in range(len(names))])
     for found in (np.flatnonzero(share == 0), np.flatnonzero(share < 1)):
         if found.size == 1:
             return names[int(found[0])]
     where = "no domain lacks labels" if (share == 1).all() else "several domains lack labels"
-    msg = f"`target` cannot be guessed: {where}. Name it, one of {listed(names, limit=20)}, e.g. target={names[-1]!r}."
+    hint = " A label that is missing must be NaN or None, not a word such as 'unknown'." if (share == 1).all() else ""
+    msg = f"`target` cannot be guessed: {where}. Name it, one of {listed(names, limit=20)}, e.g. target={names[-1]!r}.{hint}"
     raise ValueError(msg)
 
 
@@ -253,9 +274,28 @@ def check_labels(y: Labels, where: Rows) -> None:
         what = y.task.names[int(known[0])] if y.task.kind in (BINARY, MULTINOMIAL) else f"{known[0]:g}"
         msg = f"All labels of the sources {listed(where.names)} in {y.where} are {str(what)!r}; there is nothing to learn."
         raise ValueError(msg)
-    if y.task.kind in (BINARY, MULTINOMIAL) and len(y.task.names) < 2:
+    if y.task.kind not in (BINARY, MULTINOMIAL):
+        return
+    if len(y.task.names) < 2:
         msg = f"{y.where} has one class, {y.task.names[0]!r}; two are needed."
         raise ValueError(msg)
+    own = [np.unique(y.y[rows][labelled(y.y[rows]), 0]) for rows in where.sources]
+    alone = [name for name, codes in zip(where.names, own, strict=True) if codes.size == 1]
+    if alone:
+        warn(
+            f"All labels of {listed(alone)} are of one class, so that this class and the domain cannot be told apart. "
+            "Consider to leave it out of `source`.",
+            TransferWarning,
+        )
+    there = y.y[where.target]
+    extra = np.setdiff1d(there[labelled(there), 0], np.concatenate(own)).astype(int)
+    if extra.size:
+        counts = ", ".join(f"{str(y.task.names[code])!r} ({int((there[:, 0] == code).sum())})" for code in extra)
+        warn(
+            f"No source has labels of {counts}; what is said of it comes from the target {where.target_name!r} alone. If it stands for a label that "
+            "is missing, make it None.",
+            TransferWarning,
+        )
 
 
 def read(adata: AnnData, layer: str | None, obsm: str | None) -> reader.Expression:
@@ -288,6 +328,7 @@ def problem(
     class_weight: str | None,
     training: Training | None,
     n_members: int | None,
+    focus: float,
 ) -> tuple[Problem, np.ndarray]:
     """All domains in float64, and the whole matrix as it was read."""
     check_text("class_weight", class_weight, optional=True)
@@ -296,6 +337,9 @@ def problem(
         if y.task.kind == REGRESSION:
             msg = "class_weight='balanced' is for classes, and the labels are numbers. Leave it out."
             raise ValueError(msg)
+    if focus and y.task.kind == REGRESSION:
+        msg = f"focus={focus:g} is for classes, and the labels are numbers. Leave it out."
+        raise ValueError(msg)
     blocks = None if block is None else _blocks(adata, block)
     summary = reader.summarise(expression)
     reader.check_scale(expression, summary, expected="any")
@@ -316,6 +360,7 @@ def problem(
             balanced=class_weight == "balanced",
             training=training,
             n_members=n_members,
+            focus=float(focus),
         ),
         x,
     )

@@ -15,7 +15,7 @@ from omicstl._data.commit import Result
 from omicstl.models.adapt_fit import Outcome
 from omicstl.models.adapt_safeguard import TARGET_ONLY
 from omicstl.models.heads import BINARY, MULTINOMIAL, REGRESSION, labelled, probabilities
-from omicstl.models.source_weights import ON_TARGET
+from omicstl.models.source_weights import ON_TARGET, SourceWeights
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -177,12 +177,17 @@ def doubt(outcome: Outcome, where: Rows) -> None:
             f"({found.gap.low:.3g} to {found.gap.high:.3g}). safeguard=True falls back.",
             TransferWarning,
         )
-    if weights.measured_on != ON_TARGET and len(where.names) == 2 and np.nanmax(weights.skill) <= weights.error[0]:
+    if weights.measured_on != ON_TARGET and len(where.names) == 2 and _disagree(weights):
         warn(
             f"The sources {listed(where.names)} do not predict each other's labels, and nothing says which of them fits the target. "
             "Both have weight 1. Label some observations of the target, or name one source.",
             TransferWarning,
         )
+
+
+def _disagree(weights: SourceWeights) -> bool:
+    known = np.isfinite(weights.skill)
+    return bool(known.any() and weights.skill[known].max() <= weights.error[known].max())
 
 
 def tell(outcome: Outcome, where: Rows, key: str) -> None:

@@ -9,11 +9,16 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed
+from omicstl.models.evidence_selection import Criterion
+from omicstl.models.evidence_space import correlation
 from omicstl.models.nearest_lines import FAR
 from omicstl.models.verdict import Check, below, unchecked
 
+from ._assess_tables import Pick, taken
+
 MANY = 0.5  # share of cells that are far
 MOST_FOREIGN = 0.2
+TURNED = (0.3, 0.05)  # share of members above which a check fails, or doubts
 
 
 def of_screen(entry: Mapping[str, Any], novelty: np.ndarray | None, mask: np.ndarray | None) -> list[Check]:
@@ -43,6 +48,41 @@ def of_screen(entry: Mapping[str, Any], novelty: np.ndarray | None, mask: np.nda
             said = f"{100 * share:.0f} % of the cells lie farther from the lines than {100 * FAR:.0f} % of lines that were left out do."
             found.append(Check("far cells", below(share, doubt=MANY), share, MANY, said))
     return found
+
+
+def of_members(model: Any, latent: np.ndarray, mask: np.ndarray | None) -> dict[str, list[Check]]:
+    """How many members of the fit itself, refits on other lines or networks, rank the cells against their mean; by drug."""
+    rows = np.arange(len(latent)) if mask is None else np.flatnonzero(mask)
+    z = np.asarray(latent[rows[:: max(1, rows.size // 2000)]], dtype=np.float64)
+    name = "sign over members"
+    found = {}
+    for i, drug in enumerate(model.drugs):
+        if hasattr(model, "networks"):
+            each = np.asarray(model.members(z), dtype=np.float64)[:, :, i].T
+        else:
+            each = z @ (model.coefficients[:, i][:, None] + np.asarray(model.members, dtype=np.float64)[:, :, i].T)
+        if each.shape[1] < 3:
+            check = unchecked(name, f"Sign over members not checked: the fit has {each.shape[1]} of them.")
+        else:
+            share = float(np.mean(correlation(each, each.mean(axis=1)) < 0))
+            said = f"{100 * share:.0f} % of the {each.shape[1]} members of the fit rank the cells against their mean."
+            check = Check(name, below(share, fail=TURNED[0], doubt=TURNED[1]), share, TURNED[1], said)
+        found[str(drug)] = [check]
+    return found
+
+
+def choice_of_screen(entry: Mapping[str, Any]) -> list[Criterion]:
+    """Ways of alignment that `tl.scdeal` compared, and the one that it took."""
+    params = entry.get("params", {})
+    pick = Pick(str(params.get("align", "")), str(params.get("align_reason", "")))
+    return taken(entry.get("selection"), "candidate", pick)
+
+
+def choice_of_adaptation(entry: Mapping[str, Any]) -> list[Criterion]:
+    """Methods that `tl.adapt` compared, and the one that it took."""
+    method, used = str(entry.get("method", "")), str(entry.get("used", ""))
+    reason = "asked for, or best by its lowest skill" if method == used else f"{method} did not help: safeguard"
+    return taken(entry.get("candidates"), "method", Pick(used, reason))
 
 
 def of_adaptation(entry: Mapping[str, Any]) -> list[Check]:

@@ -11,16 +11,18 @@ from omicstl._core.checks import listed, missing_key
 from omicstl._core.random import Streams
 from omicstl._data import adata as reader
 from omicstl._data.blocks import SubsetRows
+from omicstl.models.base import from_dict
 from omicstl.models.evidence_cells import cycle_score
 from omicstl.models.screen import Cells, Lines
+from omicstl.models.verdict import Check
 
 from . import _adapt_input as adapted, _assess_result as result, _scdeal_input as given
-from ._assess_extra import of_adaptation, of_screen
+from ._assess_extra import choice_of_adaptation, choice_of_screen, of_adaptation, of_members, of_screen
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-#: Genes of the S phase and of G2 and M that every list of them has.
+#: Genes of the S phase and of G2 and M, from the lists of :cite:p:`Tirosh2016`, and E2F1 and PLK1.
 CYCLE = {
     "MCM2", "MCM4", "MCM5", "MCM6", "PCNA", "TYMS", "FEN1", "RRM1", "RRM2", "UNG", "GINS2",
     "CDC45", "CDC6", "E2F1", "HMGB2", "CDK1", "NUSAP1", "UBE2C", "BIRC5", "TPX2", "TOP2A", "NDC80",
@@ -63,7 +65,15 @@ def judge(
     return result.of_drugs(
         read.lines, read.target.cells, scores, names, random, params=params, mask=read.mask, level=str(params["level"]),
         confounders=confounders(adata, again["layer"], read.target.cells.totals, params["batch_key"]), extra=of_screen(entry, novelty, read.mask),
+        each=members_of(adata, key, entry, read.mask), taken=choice_of_screen(entry),
     )  # fmt: skip
+
+
+def members_of(adata: AnnData, key: str, entry: Mapping[str, Any], mask: np.ndarray | None) -> dict[str, list[Check]]:
+    """Signs over the members of the stored fit, if it and its latent variables are still there."""
+    if "model" not in entry or key not in adata.obsm:
+        return {}
+    return of_members(from_dict(entry["model"]), np.asarray(adata.obsm[key]), mask)
 
 
 def asked(drugs: Sequence[str] | None, there: list[str]) -> list[str]:
@@ -124,7 +134,7 @@ def _adapted(
     used = entry["params"]
     task = {"regression": "regression", "multilabel": "multilabel"}.get(str(entry["task"]), "classification")
     y = adapted.labels(adata, str(used["label_key"]), task)
-    source = [str(name) for name in used["source"]]
+    source = _learnt_from(entry)
     where = adapted.rows(adata, str(used["domain_key"]), source, str(used["target"]), y)
     expression = adapted.read(adata, used.get("layer"), used.get("obsm"))
     index = np.concatenate(where.sources)
@@ -147,8 +157,15 @@ def _adapted(
     known = {name: value[where.target] for name, value in known.items()}
     return result.of_drugs(
         lines, cells, scores[:, [outputs.index(name) for name in names]], names, random, params=params, level=str(params["level"]),
-        genes=genes, confounders=known, words=result.ADAPTED, extra=of_adaptation(entry),
+        genes=genes, confounders=known, words=result.ADAPTED, extra=of_adaptation(entry), taken=choice_of_adaptation(entry),
     )  # fmt: skip
+
+
+def _learnt_from(entry: Mapping[str, Any]) -> list[str]:
+    """Sources that have a part in the predictions; all of them where these are of the target's own labels."""
+    table = entry["sources"]
+    names, counts = table["source"].astype(str), table["weight_used"].to_numpy(dtype=float) > 0
+    return names[counts if counts.any() else slice(None)].tolist()
 
 
 def _outputs(

@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from omicstl.models.baselines import Baseline
+from omicstl.models.evidence_source import Null
 from omicstl.models.verdict import Check, Verdict, above, below, decide, unchecked
+
+from ._assess_tables import nothing
 
 NEEDED = ("held-out genes",)
 FEW_OBSERVATIONS = 10
@@ -44,6 +48,22 @@ def judge(entry: Mapping[str, Any]) -> Verdict:
         checks.append(unchecked("offset of genes", "Offset of genes not checked: it is not measured for these units."))
     score = r2 / expected if np.isfinite(expected) and expected > 0 else np.nan
     return decide(checks, float(np.clip(score, 0, 1)), needed=NEEDED)
+
+
+def tables(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a projection has of nulls and baselines, and why it has nothing of the rest."""
+    quality = entry["quality"]
+    r2, null, expected = (float(quality.get(name, np.nan)) for name in ("r2", "r2_null", "r2_expected"))
+    baselines = [
+        Baseline("permuted genes", None, np.nan, f"R² of held-out genes {null:.2f}, of this projection {r2:.2f}"),
+        Baseline("the reference's own samples", None, np.nan, f"R² of held-out genes {expected:.2f}"),
+        Baseline("models of a response", None, np.nan, "not checked: a projection predicts no response"),
+    ]
+    found = [Null("held-out genes", r2, null, np.nan, np.nan, np.nan, 0)] if np.isfinite(null) else []
+    why = (
+        "a projection reads no labels, and the samples of its reference do not travel with it; see the offset of genes"
+    )
+    return {"baselines": baselines, "nulls": found, **nothing(why)}
 
 
 def _held_out(quality: Mapping[str, Any], above_null: float, r2: float, expected: float) -> list[Check]:

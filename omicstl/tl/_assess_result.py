@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from omicstl._core.random import Streams
+from omicstl._core.threads import one_thread
 from omicstl.models import evidence
+from omicstl.models.baselines import Baseline
+from omicstl.models.evidence_domains import Measure
+from omicstl.models.evidence_selection import Criterion
 from omicstl.models.evidence_source import Null
 from omicstl.models.screen import Cells, Lines
 from omicstl.models.verdict import STANDING, WORDS, Check, Verdict, decide
+
+from . import _assess_tables as tables
 
 KIND = "assessment"
 LEVELS = ("fast", "full")
@@ -41,22 +47,20 @@ def entry(
     verdict: Verdict,
     params: Mapping[str, Any],
     *,
-    found: evidence.Evidence | None = None,
-    drugs: pd.DataFrame | None = None,
+    names: Sequence[str] = (),
+    found: Sequence[evidence.Evidence] = (),
+    shift: Sequence[Measure] = (),
+    selection: Sequence[Criterion] = (),
+    nulls: Sequence[Null] = (),
+    baselines: Sequence[Baseline] = (),
 ) -> dict[str, Any]:
-    """What is written to ``uns``: no word without its table."""
-    baselines, nulls = () if found is None else found.baselines, () if found is None else found.nulls
-    table = {
-        "baseline": _text([row.name for row in baselines]),
-        "agreement": np.array([] if found is None else found.agreement, dtype=np.float64),
-        "source_rho": np.array([row.source_rho for row in baselines], dtype=np.float64),
-        "note": _text([row.note for row in baselines]),
-    }
-    null_table: dict[str, Any] = {"check": _text([row.check for row in nulls])}
-    for field in Null._fields[1:-1]:
-        null_table[field] = np.array([getattr(row, field) for row in nulls], dtype=np.float64)
-    null_table["n"] = np.array([row.n for row in nulls], dtype=np.int64)
-    return {
+    """What is written to ``uns``: no word without its table. `found` belong to the drugs `names`."""
+    rows = [("", row, np.nan) for row in baselines]
+    draws = [("", null) for null in nulls]
+    for name, one in zip(names, found, strict=True):
+        rows += [(name, row, agreement) for row, agreement in zip(one.baselines, one.agreement, strict=True)]
+        draws += [(name, null) for null in one.nulls]
+    uns = {
         "kind": KIND,
         "version": 1,
         "params": dict(params),
@@ -65,10 +69,26 @@ def entry(
         "sentence": STANDING,
         "reasons": _text(verdict.reasons),
         "checks": checks_table(verdict.checks),
-        "baselines": pd.DataFrame(table),
-        "nulls": pd.DataFrame(null_table),
-        "drugs": drugs_table([], []) if drugs is None else drugs,
+        "baselines": pd.DataFrame(
+            {
+                "drug": _text([name for name, _, _ in rows]),
+                "baseline": _text([row.name for _, row, _ in rows]),
+                "agreement": np.array([agreement for _, _, agreement in rows], dtype=np.float64),
+                "source_rho": np.array([row.source_rho for _, row, _ in rows], dtype=np.float64),
+                "note": _text([row.note for _, row, _ in rows]),
+            }
+        ),
+        "nulls": tables.rows_of(Null, [null for _, null in draws], drug=[name for name, _ in draws]),
+        "shift": tables.rows_of(Measure, shift),
+        "selection": tables.rows_of(Criterion, selection),
+        "drugs": drugs_table(names, found),
     }
+    if len(found) > 1:
+        parts = [checks_table(one.verdict.checks) for one in found]
+        for name, part in zip(names, parts, strict=True):
+            part.insert(0, "drug", _text([name] * len(part)))
+        uns["drug_checks"] = pd.concat(parts, ignore_index=True)
+    return uns
 
 
 def drugs_table(names: Sequence[str], found: Sequence[evidence.Evidence]) -> pd.DataFrame:
@@ -115,13 +135,18 @@ def of_drugs(
     genes: bool = True,
     words: Mapping[str, str] | None = None,
     extra: Sequence[Check] = (),
+    each: Mapping[str, Sequence[Check]] | None = None,
+    taken: Sequence[Criterion] = (),
 ) -> dict[str, Any]:
     """
     Assess the scores (m, d) of drugs `names`, which are among ``lines.drugs``: the entry that is written.
 
-    `extra` are checks that the verb has made of itself. For several drugs the checks at the top are of what they share; each drug
-    has its own word, and the word at the top is the best of them.
+    `extra` are checks that the verb has made of itself, `each` those of one drug, `taken` what its choice rests on. For several drugs
+    the checks at the top are of what they share; each drug has its own word, and the word at the top is the best of them.
     """
+    kind, n_cells = str(params["kind"]), cells.rows.n_rows if mask is None else int(mask.sum())
+    if level == "full":
+        tables.tell_cost(kind, len(lines.x), lines.x.shape[1], min(n_cells, evidence.MOST_CELLS[level]), len(names))
     index = evidence.sample(cells, random, level, None if mask is None else np.flatnonzero(mask))
     raw = np.asarray(cells.rows.take(index))
     known = {name: np.asarray(values)[index] for name, values in (confounders or {}).items()}
@@ -131,24 +156,47 @@ def of_drugs(
         known = {**known, "genes seen": np.asarray(cells.n_genes)[index]}
     space = evidence.build(lines, raw)
     position = {str(name): i for i, name in enumerate(lines.drugs)}
+    asked = np.array([position[str(name)] for name in names])
+    networks: list[Baseline | None] = [None] * len(names)
+    with one_thread():
+        if level == "full":
+            from omicstl.models.baselines_network import unaligned_networks
+
+            networks = [*unaligned_networks(lines, raw, cells.scaled, asked, random)]
+        found = [
+            evidence.gather(
+                lines, raw, int(asked[j]), random, score=scores[index, j], scaled=cells.scaled, confounders=known, level=level,
+                space=space, genes=genes, network=networks[j],
+            )
+            for j in range(len(names))
+        ]  # fmt: skip
+        shift, selection = tables.of_domains(lines, space, raw, cells.scaled, asked, random, kind, level)
+    more = {str(name): [*extra, *(each or {}).get(str(name), ())] for name in names}
     found = [
-        evidence.gather(
-            lines, raw, position[str(name)], random, score=scores[index, j], scaled=cells.scaled, confounders=known,
-            level=level, space=space, genes=genes,
-        )
-        for j, name in enumerate(names)
-    ]  # fmt: skip
-    if extra:
-        found = [one._replace(verdict=decide([*one.verdict.checks, *extra], one.verdict.score)) for one in found]
+        one._replace(verdict=decide([*one.verdict.checks, *more[str(name)]], one.verdict.score))
+        for name, one in zip(names, found, strict=True)
+    ]
+    seen = {(row.candidate, row.criterion) for row in selection}
+    selection = [*(row for row in taken if (row.candidate, row.criterion) not in seen), *selection]
     if words is not None:
-        found = [one._replace(verdict=_spoken(one.verdict, words)) for one in found]
+        speak = tables.speaker(words)
+        found = [
+            one._replace(
+                verdict=_spoken(one.verdict, speak),
+                baselines=tuple(row._replace(note=speak(row.note)) for row in one.baselines),
+            )
+            for one in found
+        ]
+        shift = [row._replace(name=speak(row.name), note=speak(row.note)) for row in shift]
+        selection = [row._replace(criterion=speak(row.criterion), note=speak(row.note)) for row in selection]
     used = {**params, "n_cells_read": int(index.size), "n_drugs": len(names)}
+    told: dict[str, Any] = {"names": list(names), "found": found, "shift": shift, "selection": selection}
     if len(found) == 1:
-        return entry(found[0].verdict, used, found=found[0], drugs=drugs_table(names, found))
+        return entry(found[0].verdict, used, **told)
     shared = [check for check in found[0].verdict.checks if check.name in evidence.SHARED]
     score = float(np.median([one.verdict.score for one in found]))
     verdict = decide([*shared, *extra, _all_drugs(found)], score, needed=evidence.SHARED_NEEDED)
-    return entry(verdict, used, drugs=drugs_table(names, found))
+    return entry(verdict, used, **told)
 
 
 def _text(values: Sequence[str]) -> np.ndarray:
@@ -164,12 +212,6 @@ def _all_drugs(found: Sequence[evidence.Evidence]) -> Check:
     return Check("drugs", status, share, 0.0, said)
 
 
-def _spoken(verdict: Verdict, words: Mapping[str, str]) -> Verdict:
+def _spoken(verdict: Verdict, speak: Callable[[str], str]) -> Verdict:
     """The same verdict in other words."""
-    import re
-
-    pattern = re.compile(rf"\b({'|'.join(words)})\b")
-    checks = [
-        check._replace(sentence=pattern.sub(lambda found: words[found[0]], check.sentence)) for check in verdict.checks
-    ]
-    return verdict._replace(checks=tuple(checks))
+    return verdict._replace(checks=tuple(check._replace(sentence=speak(check.sentence)) for check in verdict.checks))

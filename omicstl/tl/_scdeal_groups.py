@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.random import Streams
 from omicstl.models import nearest_lines, response_clusters, response_report
 from omicstl.models.response import ResponseModel
 from omicstl.models.response_cells import sample_rows
 from omicstl.models.screen import Cells, Lines
+
+from . import _scdeal_input as given
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,23 +26,29 @@ ALIKE = 0.3  # correlation of profiles below which a cluster is no line, however
 
 
 def clusters_of(adata: AnnData, key: str | None) -> np.ndarray | None:
-    """Cluster of each cell as a string."""
-    check_text("cluster_key", key, optional=True)
-    if key is None:
+    """Cluster of each cell as a string; a name for nearly each cell is no cluster."""
+    found = given.names_of_groups(adata, key, "cluster_key", "adata", "cells")
+    if found is None:
         return None
-    if key not in adata.obs:
-        raise missing_key(key, "adata.obs", adata.obs.columns)
-    column = adata.obs[key].astype(object)
-    return np.array(["unknown" if pd.isna(v) else str(v) for v in column], dtype=object)
+    n = int(np.unique(found.astype(str)).size)
+    if n > max(1, len(found) / 2):
+        msg = (
+            f"adata.obs[{key!r}] (`cluster_key`) has {n} different values for {len(found)} cells, so most are alone in theirs. "
+            "Pass a column of clusters: at most one for every two cells."
+        )
+        raise ValueError(msg)
+    return found
 
 
-def nearest(lines: Lines, cells: Cells, clusters: np.ndarray | None, mask: np.ndarray | None) -> pd.DataFrame:
-    """Three nearest lines and the two nearest lineages of each cluster, or of all cells that shape the fit."""
+def nearest(
+    lines: Lines, cells: Cells, clusters: np.ndarray | None, mask: np.ndarray | None, mean: np.ndarray
+) -> pd.DataFrame:
+    """Three nearest lines and the two nearest lineages of each cluster, or of all cells that shape the fit, whose `mean` (p,) is known."""
     groups = np.full(cells.rows.n_rows, ALL, dtype=object) if clusters is None else clusters
     if clusters is None and mask is not None:
         groups = np.where(mask, ALL, "other cells").astype(object)
     names, code = np.unique(groups.astype(str), return_inverse=True)
-    means = response_report.cluster_means(cells, code, names.size)
+    means = mean[None] if names.size == 1 and mask is None else response_report.cluster_means(cells, code, names.size)
     found = nearest_lines.nearest(
         names, means, np.bincount(code), lines.x, lines.names, lines.lineage, scaled=cells.scaled
     )

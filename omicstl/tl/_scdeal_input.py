@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key, near_miss
-from omicstl._core.log import TransferWarning, warn
+from omicstl._core.log import ScaleWarning, TransferWarning, warn
 from omicstl._data import adata as reader
-from omicstl._data.blocks import block_rows
+from omicstl._data.blocks import SubsetRows
 from omicstl._data.features import match_features, no_overlap_message, species_hint
-from omicstl.models.response_cells import Moments, moments
+from omicstl.models.response_cells import ROWS, Moments, moments
 from omicstl.models.screen import Cells, Lines
 
 from . import _project_counts as counts_of, _scdeal_response as response_of
@@ -25,6 +25,7 @@ SCALES = ("auto", "counts", "log", "zscore")
 TARGET_SUM = 1e4
 FEW_GENES = 2000
 FEWEST_CELLS, FEWEST_LINES = 10, 10
+LOG_MOST, COUNTS_LEAST = 100, 20  # no logarithm is above the first; the largest count is above the second
 _CONSTANT = 1e-6
 
 
@@ -51,23 +52,11 @@ class Read(NamedTuple):
 
 def read_cells(expression: reader.Expression, columns: np.ndarray, scale: str) -> tuple[Any, str, tuple[Any, Any]]:
     """Rows of some genes on a log or z scale, the scale that was found, totals and numbers of genes; all values are checked."""
-    summary = reader.summarise(expression)
-    low, high = float(summary.low.min()), float(summary.high.max())
-    if scale == "auto":
-        if low < 0:
-            msg = (
-                f"{expression.where} has negative values (down to {low:.4g}), so it holds neither counts nor log-normalised counts. "
-                "Pass the layer that does; if the z-scores are all there is, say scale='zscore', which lowers the verdict."
-            )
-            raise ValueError(msg)
-        scale = "counts" if summary.integers and high > 2 else "log"
-    reader.check_scale(expression, summary, expected={"counts": "counts", "log": "log", "zscore": "any"}[scale])
+    seen = _Counted(expression.rows)
+    scale = scale_of(expression, reader.summarise(expression._replace(rows=seen)), scale)
     if scale != "counts":
-        if scale == "log" and low < 0:
-            msg = f"{expression.where} has negative values (down to {low:.4g}); log-normalised counts have none. Say scale='zscore' for z-scores."
-            raise ValueError(msg)
         return expression.rows.select(columns), scale, (None, None)
-    totals, n_genes = _totals(expression)
+    totals, n_genes = seen.counted()
     empty = int((totals == 0).sum())
     if empty:
         msg = f"{empty} of {totals.size} cells have no counts at all. Leave them out: sc.pp.filter_cells(adata, min_counts=1)."
@@ -76,8 +65,57 @@ def read_cells(expression: reader.Expression, columns: np.ndarray, scale: str) -
     return logs, scale, (totals, n_genes)
 
 
+def scale_of(expression: reader.Expression, summary: Any, scale: str) -> str:
+    """Find the scale, or check the one stated: one that the values rule out is refused, one that they make doubtful a warning."""
+    low, high = float(summary.low.min()), float(summary.high.max())
+    where, integers = expression.where, bool(summary.integers) and high > 2 and low >= 0
+    stated = scale != "auto"
+    if scale == "auto":
+        if low < 0:
+            msg = (
+                f"{where} has negative values (down to {low:.4g}), so it holds neither counts nor log-normalised counts. "
+                "Pass the layer that does; if the z-scores are all there is, say scale='zscore', which lowers the verdict."
+            )
+            raise ValueError(msg)
+        scale = "counts" if integers else "log"
+    reader.check_scale(expression, summary, expected="any")
+    out = ""
+    if scale == "log" and low < 0:
+        out = f"has negative values (down to {low:.4g}); log-normalised counts have none. Say scale='zscore' for z-scores."
+    elif scale == "log" and integers:
+        out = f"holds raw counts (integers up to {high:g}). Leave `scale` out or say scale='counts'; they are log-normalised on the way."
+    elif scale == "log" and high > LOG_MOST:
+        out = (
+            f"has values up to {high:.4g}, which are neither integers nor logarithms. Pass the layer with counts, or take logarithms: sc.pp.log1p(adata). "
+            "Say scale='counts' for counts that are not integers, such as corrected ones."
+        )
+    elif scale == "counts" and not summary.integers and low >= 0 and high <= COUNTS_LEAST:
+        out = f"holds no counts: values are not integers and at most {high:.4g}. Leave `scale` out or say scale='log' for log-normalised counts."
+    elif scale == "zscore" and integers:
+        out = f"holds raw counts (integers up to {high:g}). Leave `scale` out or say scale='counts'."
+    if out:
+        msg = f"{where} {out}{f' Got scale={scale!r}.' if stated else ''}"
+        raise ValueError(msg)
+    if scale == "counts":
+        reader.check_scale(expression, summary, expected="counts")
+    if scale == "zscore" and low >= 0:
+        warn(
+            f"{where} has no negative value, and z-scores have. Leave `scale` out for log-normalised counts.",
+            ScaleWarning,
+        )
+    return scale
+
+
 class Logs(counts_of.LogNormalised):
-    """Log-normalised counts in single precision, with one copy of a block."""
+    """Log-normalised counts in single precision, in blocks of at most 512 rows, of which a copy is made."""
+
+    def blocks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        """Iterate over all rows in order."""
+        low = 0
+        for block in self._source.blocks(size):
+            for part in (block[i : i + ROWS] for i in range(0, len(block), ROWS)):
+                yield self._logs(part, self.totals[low : low + len(part)])
+                low += len(part)
 
     def _logs(self, block: np.ndarray, totals: np.ndarray) -> np.ndarray:
         factor = np.divide(self._target, totals, out=np.zeros_like(totals), where=totals > 0)
@@ -90,12 +128,23 @@ class Logs(counts_of.LogNormalised):
         return Logs(self._source.select(columns), self._target, totals=self.totals)
 
 
-def _totals(expression: reader.Expression) -> tuple[np.ndarray, np.ndarray]:
-    parts = [
-        (block.sum(axis=1, dtype=np.float64), (block > 0).sum(axis=1))
-        for block in expression.rows.blocks(block_rows(expression.rows.n_cols))
-    ]
-    return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts]).astype(np.int64)
+class _Counted(SubsetRows):
+    """Rows of a source, of which totals and numbers of genes are taken as they go by."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source, np.arange(source.n_rows))
+        self._all = source
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def blocks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        for block in self._all.blocks(size):
+            self._parts.append((block.sum(axis=1, dtype=np.float64), (block > 0).sum(axis=1)))
+            yield block
+
+    def counted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Totals and numbers of genes (m,), after one pass."""
+        totals, n_genes = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        return totals, n_genes.astype(np.int64)
 
 
 def read(
@@ -130,8 +179,9 @@ def read(
     lineage, study = (
         group(reference, key, name) for key, name in ((lineage_key, "lineage_key"), (study_key, "study_key"))
     )
+    lineage, study = groups_of_lines(lineage, study, lineage_key, study_key, keep)
     mask = mask_of(adata, mask_obs)
-    there = reader.read(reference, name="reference")
+    there = _lines(reference)
     have = reader.read(adata, layer=layer)
     found = match_genes(have.var_names, there.var_names, min_shared)
     n_cells = int(mask.sum()) if mask is not None else adata.n_obs
@@ -146,10 +196,12 @@ def read(
     lines_rows = there.select(found.want_index)
     x = finite_lines(lines_rows)[keep]
     seen = moments(cells_rows, mask)
-    used = varying(x) & seen.varies
+    in_lines = varying(x)
+    used = in_lines & seen.varies
     if int(used.sum()) < min_shared:
         msg = (
-            f"Of {used.size} shared genes only {int(used.sum())} vary in both the cells and the lines, fewer than min_shared={min_shared}. "
+            f"Of {used.size} shared genes only {int(used.sum())} vary in both the cells and the lines, fewer than min_shared={min_shared} "
+            f"(in the cells {int(seen.varies.sum())} vary, in the lines {int(in_lines.sum())}). "
             "Is the matrix filled with zeros, or is the wrong layer read?"
         )
         raise ValueError(msg)
@@ -162,8 +214,8 @@ def read(
         drugs=response.drugs,
         binary=response.binary,
         names=names,
-        lineage=None if lineage is None else lineage[keep],
-        study=None if study is None else study[keep],
+        lineage=lineage,
+        study=study,
     )
     genes = have.var_names[found.have_index][columns]
     return Read(
@@ -186,6 +238,8 @@ def match_genes(have: np.ndarray, want: np.ndarray, min_shared: int) -> Any:
         if len(species) == 2 and n >= min_shared:
             text = f"adata and reference are of two species: {text}"
         msg = f"{text} At least min_shared={min_shared} are needed."
+        if n == len(want) and len(species) < 2:
+            msg = f"adata and reference share {n} genes, all that reference has, and at least min_shared={min_shared} are needed. Lower `min_shared`."
         raise ValueError(msg)
     return found
 
@@ -200,29 +254,93 @@ def few_genes(n: int) -> None:
         )
 
 
+def _lines(reference: AnnData) -> reader.Expression:
+    layers = reader.layer_names(reference)
+    if layers and reference.X is None:
+        msg = f"reference.X is None, and lines are read from X alone. Put the layer with log expression there: reference.X = reference.layers[{layers[0]!r}]."
+        raise ValueError(msg)
+    return reader.read(reference, name="reference")
+
+
 def kept_lines(reference: AnnData, exclude: Sequence[str], response: response_of.Response) -> np.ndarray:
     """Positions of the lines that have a response and are not excluded."""
     names = np.asarray(reference.obs_names).astype(str)
+    unique, count = np.unique(names, return_counts=True)
+    if (count > 1).any():
+        twice = unique[count > 1]
+        msg = (
+            f"reference.obs_names are not unique: {listed(twice)} {'occur' if twice.size > 1 else 'occurs'} more than once, so a line that is left out would stay in under its "
+            "name. Keep one row of each line, or the mean of its replicates; other lines of one name: reference.obs_names_make_unique()."
+        )
+        raise ValueError(msg)
     if isinstance(exclude, str):
-        msg = f"`exclude_lines` must be a list of names, got the string {exclude!r}. Use [{exclude!r}]."
+        msg = f"`exclude_lines` must be a list of names, got the text {exclude!r}. Use [{exclude!r}]."
+        raise TypeError(msg)
+    if not np.iterable(exclude) or isinstance(exclude, Iterator):
+        msg = f"`exclude_lines` must be a list of names, got {exclude!r} of type {type(exclude).__name__}. Leave it out to exclude none."
+        raise TypeError(msg)
+    wrong = [name for name in exclude if not isinstance(name, str)]
+    if wrong:
+        msg = f"`exclude_lines` must be names as text, as in reference.obs_names, got {listed(wrong)} of type {type(wrong[0]).__name__}."
         raise TypeError(msg)
     known = set(names)
     for name in exclude:
         if name not in known:
-            msg = f"{name!r} of `exclude_lines` is no line: reference.obs_names has {listed(names)}.{near_miss(name, names.tolist())}"
+            msg = f"{str(name)!r} of `exclude_lines` is no line: reference.obs_names has {listed(names)}.{near_miss(name, names.tolist())}"
             raise ValueError(msg)
     return np.flatnonzero(~np.isin(names, np.array(list(exclude), dtype=str)) & np.isfinite(response.y).any(axis=1))
 
 
 def group(reference: AnnData, key: str | None, argument: str) -> np.ndarray | None:
     """A column of the lines as strings; what is missing is a group of its own."""
+    return names_of_groups(reference, key, argument, "reference", "lines")
+
+
+def groups_of_lines(
+    lineage: np.ndarray | None,
+    study: np.ndarray | None,
+    lineage_key: str | None,
+    study_key: str | None,
+    keep: np.ndarray,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Lineages and studies of the lines that are kept; those that nothing could be done with are refused."""
+    lineage, study = (None if names is None else names[keep] for names in (lineage, study))
+    if lineage is not None and (lineage == lineage[0]).all():
+        msg = (
+            f"reference.obs[{lineage_key!r}] (`lineage_key`) has one lineage, {str(lineage[0])!r}, for all {lineage.size} lines with a response, so none can be "
+            "left out. Leave `lineage_key` out: lines are then left out at random."
+        )
+        raise ValueError(msg)
+    if study is not None and np.unique(study.astype(str), return_counts=True)[1].max() < FEWEST_LINES:
+        msg = (
+            f"reference.obs[{study_key!r}] (`study_key`) has no study with {FEWEST_LINES} lines or more with a response, so genes cannot be z-scored within "
+            "studies. Leave `study_key` out, or join small studies."
+        )
+        raise ValueError(msg)
+    return lineage, study
+
+
+def names_of_groups(adata: AnnData, key: str | None, argument: str, name: str, rows: str) -> np.ndarray | None:
+    """A column of names of groups as strings; a column without any, or with measured numbers, is refused."""
     check_text(argument, key, optional=True)
     if key is None:
         return None
-    if key not in reference.obs:
-        raise missing_key(key, "reference.obs", reference.obs.columns)
-    column = reference.obs[key].astype(object)
-    return np.array(["unknown" if pd.isna(v) else str(v) for v in column], dtype=object)
+    if key not in adata.obs:
+        raise missing_key(key, f"{name}.obs", adata.obs.columns)
+    place, column = f"{name}.obs[{key!r}]", adata.obs[key]
+    missing = column.isna().to_numpy(dtype=bool)
+    if missing.all():
+        msg = f"{place} (`{argument}`) has no value for any of the {rows}. Leave `{argument}` out, or fill the column."
+        raise ValueError(msg)
+    if not isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.kind == "f":
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)[~missing]
+        if (values != np.round(values)).any():
+            msg = (
+                f"{place} (`{argument}`) holds measured numbers such as {values[values != np.round(values)][0]:.4g}, and names of groups are needed. "
+                "Is it the right column? Cut numbers into groups first: pd.cut."
+            )
+            raise TypeError(msg)
+    return np.array(["unknown" if pd.isna(v) else str(v) for v in column.astype(object)], dtype=object)
 
 
 def mask_of(adata: AnnData, key: str | None) -> np.ndarray | None:
@@ -232,11 +350,27 @@ def mask_of(adata: AnnData, key: str | None) -> np.ndarray | None:
         return None
     if key not in adata.obs:
         raise missing_key(key, "adata.obs", adata.obs.columns)
-    column = adata.obs[key]
-    if column.dtype != bool:
-        msg = f"adata.obs[{key!r}] (`mask_obs`) must be True or False for each cell, got dtype {column.dtype}. Write e.g. adata.obs[{key!r}] == 'malignant' into a column."
+    column, place = adata.obs[key], f"adata.obs[{key!r}]"
+    missing = column.isna().to_numpy(dtype=bool)
+    known = column.astype(object).to_numpy(dtype=object)[~missing]
+    wrong = [value for value in known if not isinstance(value, bool | np.bool_)]
+    if wrong:
+        told = f"dtype {column.dtype}, with values such as {listed(dict.fromkeys(wrong), 3)}"
+        texts = {str(value) for value in known}
+        way_out = f"Write e.g. {place} == 'malignant' into a column."
+        if texts <= {"True", "False"}:
+            way_out = f"These are text: {place} = {place} == 'True'."
+        elif texts <= {"0", "1", "0.0", "1.0"}:
+            way_out = f"If 1 is malignant: {place} = {place}.astype(float) == 1."
+        msg = f"{place} (`mask_obs`) must be True or False for each cell, got {told}. {way_out}"
         raise TypeError(msg)
-    return column.to_numpy(dtype=bool)
+    if missing.any():
+        msg = (
+            f"{place} (`mask_obs`) has no value for {int(missing.sum())} of {missing.size} cells, and True or False is needed for each. "
+            f"To leave them out of the fit: {place} = ({place} == True).fillna(False).astype(bool)."
+        )
+        raise ValueError(msg)
+    return known.astype(bool)
 
 
 def finite_lines(expression: reader.Expression) -> np.ndarray:

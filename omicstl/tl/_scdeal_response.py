@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_choice, check_text, listed, missing_key, near_miss
+from omicstl._core.checks import check_text, listed, missing_key, near_miss
 from omicstl._core.log import TransferWarning, warn
+
+from ._scdeal_labels import check_rows, read_column, tables_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,15 +35,21 @@ def read(
 ) -> Response:
     """Read and turn the response; labels of the cells are never looked at."""
     check_text("response_key", response_key, optional=True)
+    if isinstance(sensitive, bool | int | float | np.generic) and not isinstance(sensitive, str):
+        msg = f"`sensitive` must be text, got {sensitive!r} of type {type(sensitive).__name__}. Write 'high' where 1 or True is sensitive, 'low' where 0 or False is."
+        raise TypeError(msg)
     check_text("sensitive", sensitive, optional=True)
     names = _names(drugs)
     if response_key is None:
         if names is None:
-            tables = [str(name) for name in reference.obsm]
+            tables = tables_of(reference, "reference")
             msg = f"Say which responses to learn: drugs=['<column of reference.obs>'], or response_key='<table of reference.obsm>', of {listed(tables) or 'which there is none'}."
             raise ValueError(msg)
-        _check_there(names, reference.obs.columns, adata.obs.columns, "reference.obs", "adata.obs")
-        columns, where = {name: reference.obs[name] for name in names}, "reference.obs"
+        where = "reference.obs"
+        there = [str(name) for name in reference.obs.columns]
+        _check_there(names, there, adata.obs.columns, where, "adata.obs")
+        _check_once([name for name in there if name in names], where)
+        columns = {name: reference.obs.iloc[:, there.index(name)] for name in names}
     else:
         columns, where = _table(adata, reference, response_key, names)
     turned = [_turned(name, column, sensitive, where) for name, column in columns.items()]
@@ -57,20 +65,31 @@ def read(
 def _names(drugs: Any) -> list[str] | None:
     if drugs is None:
         return None
+    if not isinstance(drugs, str) and not np.iterable(drugs):
+        msg = f"`drugs` must be a list of names, or None for all of the table, got {drugs!r} of type {type(drugs).__name__}."
+        raise TypeError(msg)
     names = [drugs] if isinstance(drugs, str) else list(drugs)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
-        msg = f"`drugs` must be names, got {listed(wrong)}."
-        raise TypeError(msg)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if not names or twice:
-        msg = (
-            f"`drugs` names {listed(twice)} more than once."
-            if twice
-            else "`drugs` is empty. None takes all of the table."
+        way_out = (
+            f" Write {[str(name) for name in names[:3]]}."
+            if all(isinstance(name, int | np.integer) for name in wrong)
+            else ""
         )
+        msg = f"`drugs` must be names as text, got {listed(wrong)} of type {type(wrong[0]).__name__}.{way_out}"
+        raise TypeError(msg)
+    if not names:
+        msg = "`drugs` is empty. Name at least one, or pass None for all of the table."
         raise ValueError(msg)
-    return names
+    _check_once(names, "`drugs`", "names")
+    return [str(name) for name in names]
+
+
+def _check_once(names: list[str], where: str, verb: str = "has a column") -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"{where} {verb} {listed(twice)} more than once. Keep one of each."
+        raise ValueError(msg)
 
 
 def _check_there(names: list[str], there: Any, target: Any, where: str, target_where: str) -> None:
@@ -89,6 +108,7 @@ def _check_there(names: list[str], there: Any, target: Any, where: str, target_w
 
 def _table(adata: AnnData, reference: AnnData, key: str, names: list[str] | None) -> tuple[dict[str, pd.Series], str]:
     where = f"reference.obsm[{key!r}]"
+    tables_of(reference, "reference")
     if key not in reference.obsm:
         if key in adata.obsm:
             msg = (
@@ -98,18 +118,12 @@ def _table(adata: AnnData, reference: AnnData, key: str, names: list[str] | None
             raise KeyError(msg)
         raise missing_key(key, "reference.obsm", reference.obsm)
     value = reference.obsm[key]
-    if isinstance(value, pd.DataFrame):
-        table = value
-    else:
-        stored = reference.uns.get(f"{key}_names")
-        if stored is None or len(stored) != value.shape[1]:
-            msg = f"{where} is an array of {value.shape[1]} columns; their drugs must be named in reference.uns[{key + '_names'!r}]. Or store a DataFrame."
-            raise ValueError(msg)
-        table = pd.DataFrame(np.asarray(value), columns=[str(name) for name in stored], index=reference.obs_names)
+    table = value if isinstance(value, pd.DataFrame) else _named(reference, key, value, where)
+    check_rows(table, reference, key, "reference")
     columns = [str(name) for name in table.columns]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        msg = f"{where} has several columns called {listed(twice)}. Keep one of each."
+    _check_once(columns, where)
+    if not columns:
+        msg = f"{where} has no columns. It must have one for each drug, and a row for each line."
         raise ValueError(msg)
     if names is not None:
         target = adata.obsm[key].columns if key in adata.obsm and hasattr(adata.obsm[key], "columns") else ()
@@ -118,46 +132,74 @@ def _table(adata: AnnData, reference: AnnData, key: str, names: list[str] | None
     return {name: table.iloc[:, columns.index(name)] for name in wanted}, where
 
 
+def _named(reference: AnnData, key: str, value: Any, where: str) -> pd.DataFrame:
+    """Put the names of drugs to an array."""
+    if not isinstance(value, np.ndarray) or value.ndim != 2:
+        msg = f"{where} must be a DataFrame or an array of lines by drugs, NaN where not measured, got {type(value).__name__}. Store a DataFrame."
+        raise TypeError(msg)
+    stored = reference.uns.get(f"{key}_names")
+    n = None if stored is None else np.size(stored)
+    if n != value.shape[1]:
+        got = "which is not there" if n is None else f"which has {n} names"
+        msg = (
+            f"{where} is an array of {value.shape[1]} columns; their drugs must be named in reference.uns[{key + '_names'!r}], {got}. "
+            "Or store a DataFrame."
+        )
+        raise ValueError(msg)
+    if value.dtype.kind not in "biuf":
+        msg = f"{where} has dtype {value.dtype}, and numbers are needed, NaN where not measured: {where} = {where}.astype(float). Store classes as a DataFrame."
+        raise TypeError(msg)
+    return pd.DataFrame(value, columns=[str(name) for name in np.ravel(stored)], index=reference.obs_names)
+
+
 def _turned(name: str, column: pd.Series, sensitive: str | None, where: str) -> tuple[np.ndarray, bool]:
     """Numbers turned so that larger is more sensitive, or classes as 0 and 1; and whether these are classes."""
-    if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype.kind not in "biuf":
-        return _classes(name, column, sensitive, where), True
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.isinf(values).any():
-        msg = f"{name!r} in {where} has {int(np.isinf(values).sum())} infinite values. Write NaN where nothing was measured."
-        raise ValueError(msg)
-    if sensitive is None:
-        msg = f"{name!r} in {where} holds numbers: say which end is sensitive, sensitive='low' (IC50, AUC, viability) or sensitive='high' (a sensitivity score, 1 for sensitive)."
-        raise ValueError(msg)
-    check_choice("sensitive", sensitive, ENDS)
+    place = f"{where}[{name!r}]"
+    found = read_column(column, place)
+    if found.numbers is None:
+        return _classes(found.text, found.levels, sensitive, place), True
+    values = found.numbers
     known = values[np.isfinite(values)]
-    binary = bool(known.size) and bool(np.isin(known, (0, 1)).all())
+    if not known.size:
+        return values, False
+    binary = bool(np.isin(known, (0, 1)).all())
+    if sensitive not in ENDS:
+        raise _no_end(sensitive, place, binary, found.boolean)
     if binary:
         return (values if sensitive == "high" else 1 - values), True
     return (values if sensitive == "high" else -values), False
 
 
-def _classes(name: str, column: pd.Series, sensitive: str | None, where: str) -> np.ndarray:
-    text = column.astype(object)
-    missing = text.isna() | (text == "")
-    known = text[~missing]
-    numbers = pd.to_numeric(known, errors="coerce")
-    if len(known) and numbers.notna().all() and not isinstance(column.dtype, pd.CategoricalDtype):
-        turned, _ = _turned(name, pd.to_numeric(text.where(~missing), errors="coerce"), sensitive, where)
-        return turned
-    levels = sorted({str(value) for value in known})
+def _no_end(sensitive: str | None, place: str, binary: bool, boolean: bool) -> ValueError:
+    """Say which ends there are."""
+    one, nought = ("True", "False") if boolean else ("1", "0")
+    holds = f"{nought} and {one} alone" if binary else "numbers"
+    ends = (
+        f"sensitive='high' makes {one} the sensitive class, sensitive='low' makes it {nought}"
+        if binary
+        else "sensitive='low' for IC50, AUC or viability, sensitive='high' for a score of sensitivity"
+    )
+    if sensitive is None:
+        return ValueError(f"{place} holds {holds}: say which end is sensitive, {ends}.")
+    return ValueError(
+        f"`sensitive` must be one of 'low', 'high' for {place}, which holds {holds}, got {sensitive!r}.{near_miss(sensitive, ENDS)} Here {ends}."
+    )
+
+
+def _classes(text: Any, levels: tuple[str, ...], sensitive: str | None, place: str) -> np.ndarray:
     if len(levels) > 2:
-        msg = f"{name!r} in {where} has {len(levels)} classes: {listed(levels)}. Two are needed; set the others to missing."
+        msg = (
+            f"{place} has {len(levels)} classes: {listed(levels)}. Two are needed: set the others to missing, or leave the column out "
+            "by naming the drugs."
+        )
         raise ValueError(msg)
     if len(levels) == 1:
-        msg = f"{name!r} in {where} has one class, {levels[0]!r}. Both sensitive and resistant lines are needed."
+        msg = f"{place} has one class, {levels[0]!r}. Both sensitive and resistant lines are needed."
         raise ValueError(msg)
-    if levels and (sensitive is None or sensitive not in levels):
-        msg = f"Say which class of {name!r} is the sensitive one: `sensitive` must be {' or '.join(map(repr, levels))}, got {sensitive!r}.{near_miss(sensitive, levels)}"
+    if levels and sensitive not in levels:
+        msg = f"Say which class of {place} is the sensitive one: `sensitive` must be {' or '.join(map(repr, levels))}, got {sensitive!r}.{near_miss(sensitive, levels)}"
         raise ValueError(msg)
-    values = np.where(missing, np.nan, 0.0)
-    values[(text.astype(str) == sensitive).to_numpy() & ~missing.to_numpy()] = 1.0
-    return values
+    return np.where(text == "", np.nan, np.where(text == sensitive, 1.0, 0.0))
 
 
 def settle(response: Response, keep: np.ndarray) -> Response:
@@ -166,13 +208,15 @@ def settle(response: Response, keep: np.ndarray) -> Response:
     reasons = [_unusable(y[:, i], bool(response.binary[i])) for i in range(y.shape[1])]
     bad = [i for i, reason in enumerate(reasons) if reason]
     if bad and (response.asked or len(bad) == len(reasons)):
-        msg = f"{str(response.drugs[bad[0]])!r} in {response.where} cannot be learnt: {reasons[bad[0]]}."
+        before = _unusable(response.y[:, bad[0]], bool(response.binary[bad[0]]))
+        left = f"once `exclude_lines` are left out, {reasons[bad[0]]}" if before != reasons[bad[0]] else before
+        msg = f"{str(response.drugs[bad[0]])!r} in {response.where} cannot be learnt: {left}."
         raise ValueError(msg)
     if bad:
         names = [str(response.drugs[i]) for i in bad]
         warn(
             f"{len(bad)} of {len(reasons)} drugs in {response.where} are left out, as fewer than {FEWEST} lines, fewer than {FEWEST_OF_CLASS} of a "
-            f"class, or all with one value, were measured: {listed(names)}.",
+            f"class, or all with one value or only two, were measured: {listed(names)}.",
             TransferWarning,
         )
     used = np.array([not reason for reason in reasons])
@@ -185,10 +229,12 @@ def _unusable(y: np.ndarray, binary: bool) -> str:
     known = y[np.isfinite(y)]
     if not known.size:
         return "no line has a value"
+    if known.size < FEWEST:
+        return f"{known.size} line{'s have' if known.size > 1 else ' has'} a value and at least {FEWEST} are needed"
     if (known == known[0]).all():
         return "all lines are of one class" if binary else "all lines have one value"
-    if known.size < FEWEST:
-        return f"{known.size} lines have a value and at least {FEWEST} are needed"
     if binary and min((known == 0).sum(), (known == 1).sum()) < FEWEST_OF_CLASS:
         return f"a class has fewer than {FEWEST_OF_CLASS} lines"
+    if not binary and np.unique(known).size == 2:
+        return "its numbers are two alone; write classes as 0 and 1, or as two names"
     return ""

@@ -11,6 +11,7 @@ from omicstl._core.log import info
 from omicstl._core.settings import settings
 from omicstl._data import store
 from omicstl._data.commit import Result
+from omicstl.models.response_calls import CALLS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from omicstl.models.response_report import Report
     from omicstl.models.screen import Lines
 
-CALLS = ("sensitive", "resistant", "uncertain")
 #: Words for `align` in parameters, plots and the methods paragraph.
 WAYS = {"denoise": "denoised cells", "coral": "CORAL", "none": "no alignment"}
 #: What one run may leave behind: slots and names behind the key.
@@ -109,7 +109,7 @@ def stored(model: ResponseModel) -> tuple[dict[str, Any], str]:
 def result(
     adata: AnnData, key: str, obs: dict[str, Any], obsm: dict[str, Any], varm: dict[str, Any], uns: dict[str, Any]
 ) -> Result:
-    return Result(key=key, obs=obs, obsm=obsm, varm=varm, uns=uns, drop=stale(adata, key))
+    return Result(key=key, obs=obs, obsm=obsm, varm=varm, uns=uns, drop=stale(adata, key), own=(key,))
 
 
 def drugs_table(lines: Lines, fit: ResponseFit, found: Report) -> pd.DataFrame:

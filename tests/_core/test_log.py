@@ -53,6 +53,13 @@ def test_info_follows_verbosity(caplog):
     assert [r.getMessage() for r in caplog.records] == ["loud, 100 %"]
 
 
+def test_a_notice_is_silent_only_at_zero(caplog):
+    for verbosity in (0, 1, 2):
+        with caplog.at_level(logging.DEBUG), settings.override(verbosity=verbosity):
+            log.notice(f"costs at {verbosity}")
+    assert [r.getMessage() for r in caplog.records] == ["costs at 1", "costs at 2"]
+
+
 def test_stderr_only_without_other_handlers(capsys, monkeypatch):
     root = logging.getLogger()
     with settings.override(verbosity=2):

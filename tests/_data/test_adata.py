@@ -87,8 +87,12 @@ def test_duplicated_names():
     x = np.ones((2, 6), np.float32)
     with pytest.warns(UserWarning, match="not unique"):
         adata = ad.AnnData(x, var=pd.DataFrame(index=["A", "A", "B", "B", "C", "D"]))
+    with pytest.warns(UserWarning, match="not unique"):
+        once = ad.AnnData(x[:, :3], var=pd.DataFrame(index=["A", "B", "B"]))
     with pytest.raises(ValueError, match="adata.var_names are not unique: 'A', 'B' occur more than once"):
         read(adata)
+    with pytest.raises(ValueError, match="adata.var_names are not unique: 'B' occurs more than once"):
+        read(once)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -301,3 +301,14 @@ def test_target():
         check_target(3, "k")
     with pytest.raises(TypeError, match="`copy` must be True or False"):
         check_target(make(), "k", copy="yes")
+
+
+def test_what_nobody_else_holds_is_not_copied():
+    adata, latent = make(), np.ones((N, K), np.float32)
+    commit(adata, result(obsm={"plier": latent}))
+    assert not np.shares_memory(adata.obsm["plier"], latent)
+    commit(adata, result(obsm={"plier": latent}, own=("plier",)))
+    assert np.shares_memory(adata.obsm["plier"], latent)
+    for bad, said in ((np.full((N, K), np.nan), "finite"), (np.ones((N + 1, K)), "shape")):
+        with pytest.raises(ValueError, match=said):
+            commit(adata, result(obsm={"plier": bad}, own=("plier",)))

@@ -60,7 +60,10 @@ def test_kind_and_species(names, kind, species):
         (["5788", "930"], "biomaRt or mygene: otl.pp.map_features(adata, table, source="),
         (["1007_s_at", "1053_at"], "target='<column of genes>', duplicates='largest')"),
         (["Cd19", "Ptprc"], "orthologs in the other with a table of both: otl.pp.map_features(adata, table, source="),
-        (["ENSMUSG00000026395"], "orthologs"),
+        (
+            ["ENSMUSG00000026395"],
+            "orthologs in the other with a table of both: otl.pp.map_features(adata, table, source='mouse_ensembl', target='human_symbol').",
+        ),
         (["cd19", "ptprc"], "upper and lower case"),
         (["XIST", "UTY"], "same identifiers"),
     ],

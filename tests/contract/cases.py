@@ -270,7 +270,7 @@ CASES = {
             scdeal,
             "scdeal",
             _writes("scdeal"),
-            6,
+            4,
             "omicstl.models.response_fit.fit_ridge",
             seeded=True,
         ),
@@ -280,7 +280,7 @@ CASES = {
             lambda adata, **options: otl.tl.predict(adata, _scored(), **options),
             "scdeal",
             _writes("predict"),
-            4,
+            3,
             "omicstl.models.response_report.novelty_of",
         ),
         Case(

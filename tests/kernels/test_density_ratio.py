@@ -32,6 +32,17 @@ def test_kliep_reaches_the_optimum_of_the_fixture():
     assert np.corrcoef(weights, PEERS["adapt_w_KLIEP"])[0, 1] > 0.999
 
 
+@pytest.mark.parametrize(("alpha", "name"), [(0.0, "adapt_w_ULSIF"), (0.1, "adapt_w_RULSIF")])
+def test_closed_forms_are_those_of_adapt(alpha, name):
+    """Kernel exp(-0.5 d^2), penalty 0.1; coefficients below 0 are 0 there."""
+    source, target = PEERS["Xs"], PEERS["Xt"]
+    found = dr.relative_least_squares(
+        source, target, target, widths=np.array([2.0]), penalties=np.array([0.1]), alpha=alpha
+    )
+    weights = dr.kernels(source, target, found.width) @ np.maximum(found.theta, 0)
+    np.testing.assert_allclose(weights, PEERS[name], atol=1e-12)
+
+
 def test_kliep_is_the_optimum_of_a_general_search(two):
     source, target = two
     a, b = dr.kernels(target, target[:5], 2.0), dr.kernels(source, target[:5], 2.0).mean(axis=0)

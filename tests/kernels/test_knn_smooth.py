@@ -91,3 +91,18 @@ def test_it_says_when_it_was_stopped(graph):
 def test_refused(graph, strength, match):
     with pytest.raises(ValueError, match=match):
         smooth(graph, np.ones(3), strength)
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_neighbours_of_many_rows_are_those_of_a_whole_sort(equal):
+    x = np.random.default_rng(3).normal(size=(1500, 4)).astype(np.float32)
+    if equal:
+        x[:1200] = x[0]  # far more at the same distance than are asked for
+    index, distance = neighbours(x, 12)
+    apart = np.sqrt(((x[:, None].astype(float) - x[None]) ** 2).sum(axis=2))
+    np.fill_diagonal(apart, np.inf)
+    wanted = np.sort(apart, axis=1)[:, :12]
+    np.testing.assert_allclose(np.take_along_axis(apart, index, axis=1), wanted, atol=1e-3)
+    np.testing.assert_allclose(distance, wanted, atol=2e-3)
+    assert all(len(set(row)) == 12 for row in index)
+    assert (np.diff(distance, axis=1) >= 0).all()

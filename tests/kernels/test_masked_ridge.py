@@ -100,3 +100,15 @@ def test_refused(bad):
     x, y, _, _ = data()
     with pytest.raises(ValueError, match="must be"):
         masked_ridge(x, y, **({"penalties": np.array([1.0])} | bad))
+
+
+def test_one_penalty_needs_nothing_left_out():
+    x, y, groups, w = data()
+    whole = masked_ridge(x, y, np.array([3.0]), groups=groups, weights=w)
+    fit = masked_ridge(x, y, np.array([3.0]), groups=groups, weights=w, left_out=False)
+    np.testing.assert_array_equal(fit.coefficients, whole.coefficients)
+    np.testing.assert_array_equal(fit.intercept, whole.intercept)
+    assert np.isfinite(whole.left_out).any()
+    assert np.isnan(fit.left_out).all()
+    with pytest.raises(ValueError, match="give one penalty"):
+        masked_ridge(x, y, np.array([0.3, 3.0]), left_out=False)

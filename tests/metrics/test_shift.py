@@ -85,6 +85,23 @@ def test_distances_see_what_they_should(method):
     assert np.isnan(metrics.domain_distance(far, **{**options, "n_permutations": 0}).p)
 
 
+def test_proxy_a_of_identical_domains():
+    """100 observations of 1,000 variables: two samples of one distribution, and the very same rows in another order."""
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame({"domain": np.repeat(["a", "b"], 100)}, index=[f"o{i}" for i in range(200)])
+    options = {"domain_key": "domain", "method": "proxy_a", "n_permutations": 0}
+    for obsm in (None, "genes"):
+        values = []
+        for _ in range(12):
+            x = rng.normal(size=(200, 1000))
+            adata = ad.AnnData(x, obs=obs, obsm={"genes": x})
+            values.append(metrics.domain_distance(adata, obsm=obsm, **options).value)
+        assert np.mean(np.abs(values) <= 0.2) >= 0.9
+        same = np.concatenate([x[:100], x[rng.permutation(100)]])
+        adata = ad.AnnData(same, obs=obs, obsm={"genes": same})
+        assert metrics.domain_distance(adata, obsm=obsm, **options).value == pytest.approx(0, abs=1e-9)
+
+
 def test_mmd_of_an_obsm_is_that_of_the_kernel():
     adata = make(move=0.5)
     x, y = adata.obsm["factors"][120:], adata.obsm["factors"][:120]
@@ -131,6 +148,12 @@ def test_labels_of_the_target_are_not_read_for_shares():
     pd.testing.assert_frame_equal(metrics.label_shift(adata, **options).table, expected)
     assert expected["target"].sum() == pytest.approx(1)
     assert expected.columns.tolist() == ["label", "source", "target", "low", "high", "weight"]
+    many = make(100, 300)
+    few = many.copy()
+    few.obs.loc[(few.obs["domain"] == "cells") & (few.obs["label"] == "low"), "label"] = np.nan
+    for max_obs in (100, 2000):  # nor which rows have one, when rows are drawn
+        tables = [metrics.label_shift(a, **options, max_obs=max_obs).table for a in (many, few)]
+        pd.testing.assert_frame_equal(*tables)
 
 
 def test_shares_warn_if_something_else_changed():
@@ -152,6 +175,7 @@ def test_report_names_the_shift(options, kind):
     assert found.table["check"].tolist() == [
         "P(x)",
         "P(x) after other shares of labels",
+        "P(x) along the labels",
         "P(y)",
         "P(x | y)",
         "P(y | x)",
@@ -159,7 +183,7 @@ def test_report_names_the_shift(options, kind):
     adata.obs.loc[adata.obs["domain"] == "cells", "label"] = np.nan
     blind = metrics.shift_report(adata, domain_key="domain", label_key="label", target="cells")
     assert not blind.concept_tested
-    assert blind.kind == ("covariate" if kind == "covariate" else "none")
+    assert blind.kind == ("covariate or concept" if kind == "covariate" else "none or concept")
     assert "nothing can tell" in blind.sentence
     numeric = metrics.shift_report(make(300, 200, **options), domain_key="domain", label_key="z", target="cells")
     assert numeric.kind == ("covariate" if kind == "covariate" else "none")

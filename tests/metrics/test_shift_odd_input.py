@@ -85,3 +85,62 @@ def test_predicted_classes_of_other_words(data):
     data.obs["call"] = np.where(data.obs["p"] > 0, "sensitive", "resistant")
     with pytest.raises(ValueError, match="holds 'resistant', 'sensitive', and the true classes are 'no', 'yes'"):
         measure("negative_transfer", data, prediction="call", baseline="call")
+
+
+OF_DOMAINS = {
+    "domain_distance": {"n_permutations": 3},
+    "importance_weights": {},
+    "label_shift": {"label_key": "label", "n_resamples": 3},
+    "shift_report": {"label_key": "label"},
+    "da_bound": {"label_key": "label"},
+}
+
+
+def compare(name, adata, **options):
+    return getattr(otl.metrics, name)(adata, **{"domain_key": "domain", "target": "B"} | OF_DOMAINS[name] | options)
+
+
+@pytest.mark.parametrize("name", OF_DOMAINS)
+def test_values_that_cannot_be_computed_with(data, name):
+    for where, value in (("X", 1e30), ("P", -1e200)):
+        large = data.copy()
+        (large.X if where == "X" else large.obsm["P"])[3, 1] = value
+        with pytest.raises(ValueError, match=r"has values up to 1e\+\d+; more than 1e\+15 .*Divide by a constant"):
+            compare(name, large, obsm=None if where == "X" else "P")
+    for value in (np.nan, np.inf):
+        data.X[3, 1] = value
+        with pytest.raises(ValueError, match=r"NaN or infinite values in 1 rows, first 'o3'"):
+            compare(name, data)
+
+
+@pytest.mark.parametrize("name", OF_DOMAINS)
+def test_odd_but_valid_layouts_give_the_same(data, name, tmp_path):
+    def values(adata, **options):
+        found = compare(name, adata, **options)
+        flat = [getattr(part, "select_dtypes", lambda _, part=part: part)("number") for part in found]
+        return np.concatenate([np.ravel(np.asarray(part, dtype=float)) for part in flat if not isinstance(part, str)])
+
+    data.X = np.round(data.X * 64) / 64  # float16 has these
+    expected = values(data)
+    half, wide, named = data.copy(), data.copy(), data.copy()
+    half.X = half.X.astype(np.float16)
+    wide.X = np.column_stack([wide.X[:, :5], np.full(N, 3.0)])
+    wide.X[:, 4] = 7.0
+    named.obs["domain"] = pd.Categorical(named.obs["domain"], categories=["C", "B", "A"])
+    named.obs["label"] = pd.Categorical(named.obs["label"], categories=["no", "other", "yes"])
+    data.write_h5ad(tmp_path / "data.h5ad")
+    for other in (half, named, ad.read_h5ad(tmp_path / "data.h5ad", backed="r")):
+        np.testing.assert_allclose(values(other), expected, rtol=1e-4, atol=1e-6)
+    assert np.isfinite(values(wide)[:2]).all()  # constant columns
+    data.obsm["P"] = pd.DataFrame(data.obsm["P"], index=data.obs_names, columns=["a", "b"])
+    np.testing.assert_allclose(values(data, obsm="P"), values(half, obsm="P"), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["transferability", "shift_report", "negative_transfer"])
+def test_labels_without_size(data, name):
+    data.obs["number"] = np.where(np.arange(N) == 5, np.inf, 1.0)
+    with pytest.raises(ValueError, match="holds infinite values"):
+        measure(name, data, label_key="number")
+    data.obs["number"] = 1e300 * np.arange(N)
+    with pytest.raises(ValueError, match=r"has values up to 7.9e\+301"):
+        measure(name, data, label_key="number")

@@ -99,8 +99,24 @@ def test_labelled_rows_of_the_target_are_predicted_without_their_labels():
     assert np.corrcoef(said[target[1:]], eta[target[1:]])[0, 1] > 0.7
 
 
-def test_an_option_that_is_not_used_is_refused():
+def test_label_shift_is_refused_where_there_are_no_classes():
     adata, _, _ = simulated()
-    with pytest.raises(ValueError, match="`label_shift` of Mmd is for drug response"):
-        adapt(adata, "class", otl.tl.Mmd(weight=0.1, label_shift=True))
+    with pytest.raises(ValueError, match="`label_shift` of Mmd needs one column of classes, got the task 'regression'"):
+        adapt(adata, "number", otl.tl.Mmd(weight=0.1, label_shift=True))
     assert "adapt" not in adata.uns
+
+
+def test_label_shift_keeps_a_target_of_one_class_above_all():
+    rng = np.random.default_rng(0)
+    truth = np.concatenate([rng.random(120) < 0.5, rng.random(160) < 0.85])
+    direction = rng.normal(size=P)
+    x = rng.normal(size=(280, P)) + truth[:, None] * 3.5 * direction / np.linalg.norm(direction)
+    adata = ad.AnnData(x.astype(np.float32))
+    adata.obs["cohort"] = ["source"] * 120 + ["target"] * 160
+    adata.obs["class"] = np.where(np.arange(280) < 120, np.where(truth, "yes", "no"), None)
+    right = {}
+    for shifted in (False, True):
+        adapt(adata, "class", otl.tl.Mmd(weight=0.3, label_shift=shifted), safeguard=False)
+        right[shifted] = np.mean((adata.obs["adapt_prediction"] == "yes").to_numpy()[120:] == truth[120:])
+    assert right[True] > right[False] + 0.1  # z-scores of each domain alone put the middle of both at the same place
+    assert right[True] > 0.78

@@ -99,6 +99,38 @@ def test_what_does_not_vary_in_a_domain_says_nothing_there():
         assert np.isfinite(prepared.matrix).all()
 
 
+def test_spreads_of_few_rows_are_drawn_towards_the_sources():
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.5, 2, 300)
+    source, target = (truth * rng.negative_binomial(0.5, 0.5, (n, 300)) for n in (200, 30))
+    found = adaptation.steady_spread([source[:120], source[120:] + 7], target)  # levels of the sources do not matter
+    own = target.std(axis=0)
+    assert np.abs(np.log(found / truth)).mean() < 0.6 * np.abs(np.log(own / truth)).mean()  # the counts have variance 1
+    scale = 10.0 ** rng.uniform(-3, 3, 300)  # spreads that do differ
+    np.testing.assert_allclose(adaptation.steady_spread([source * scale], target), own, rtol=0.15)
+
+
+def test_spreads_are_what_the_formula_says():
+    rng = np.random.default_rng(1)
+    source, target = rng.gamma(1.0, size=(50, 8)), rng.gamma(1.0, size=(12, 8)) * np.geomspace(1, 3, 8)
+    target[:, 3] = 2.0  # says nothing of its spread
+    found = adaptation.steady_spread([source], target)
+    used = [j for j in range(8) if j != 3]
+    ratio, excess = {}, []
+    for j in used:
+        a, b = source[:, j] - source[:, j].mean(), target[:, j] - target[:, j].mean()
+        ratio[j] = np.log(np.mean(b**2) / np.mean(a**2))
+        excess.append(np.mean(a**4) / np.mean(a**2) ** 2 - 1)
+    middle = sum(ratio.values()) / 7
+    shown = sum((r - middle) ** 2 for r in ratio.values()) / 7
+    share = min(1, np.mean(excess) * (1 / 50 + 1 / 12) / shown)
+    assert 0 < share < 1
+    for j in used:
+        log_variance = np.log(target[:, j].var()) - share * 50 / 62 * (ratio[j] - middle)
+        assert found[j] == pytest.approx(np.exp(log_variance / 2), rel=1e-12)
+    assert found[3] == 0
+
+
 def test_labels_of_target_rows_reach_the_head_and_not_the_alignment():
     given, truth = problem(labels=30)
     shown, blind = (METHODS[Coral].prepare(g, Coral(), RANDOM) for g in (given, given.hidden()))
@@ -121,6 +153,22 @@ def test_a_harmful_third_source_has_no_weight():
         assert found.weights.max() <= 1
 
 
+@pytest.mark.parametrize("kind", [BINARY, REGRESSION])
+def test_a_source_that_contradicts_the_others_has_no_part_in_the_choice(kind):
+    """The same table and interval as if it were not there; without that every alignment looks harmful."""
+    good = (("a", 80, 1, BETA), ("b", 80, 2, BETA))
+    two, _ = problem(kind, sources=good)
+    three, _ = problem(kind, sources=(*good, ("c", 80, 3, -BETA)))
+    for options in (None, SubspaceAlignment(n_comps=2)):
+        ours, others = (adapt_fit.fit(given, options, True, streams(4)) for given in (three, two))
+        assert ours.weights.weights[2] == 0
+        assert (ours.method, ours.used) == (others.method, others.used)
+        np.testing.assert_allclose([one.value for one in ours.scores], [one.value for one in others.scores], atol=1e-8)
+        assert ours.scores[0].between.value > 0
+        if options is not None:
+            assert ours.guard.gap.high == pytest.approx(others.guard.gap.high, abs=1e-8)
+
+
 def test_sources_that_cannot_be_judged_count_in_full():
     one, _ = problem()
     assert source_weights(fit(one, ZScore())[0], one).measured_on == NOT_MEASURED
@@ -136,6 +184,21 @@ def test_enough_labels_to_judge():
     assert not enough(task, y)
     assert enough(task, np.vstack([y, [[1.0]]]))
     assert not enough(Task(REGRESSION, np.array(["a"], dtype=object)), np.arange(19.0)[:, None])
+    blocks = np.arange(21) % 5
+    assert enough(task, np.vstack([y, [[1.0]]]), blocks)
+    assert not enough(task, np.vstack([y, [[1.0]]]), np.minimum(blocks, 3))
+
+
+def test_folds_of_few_labels_weigh_sources_by_these_labels():
+    """22 labels are enough, so that the 17 or 18 of a fold are, too: a source with the opposite relation has no weight there."""
+    given, _ = problem(labels=22, flip=-1.0, sources=(("a", 150, 1, BETA),))
+    assert enough(given.task, given.target.y)
+    method = METHODS[ZScore]
+    prepared = method.prepare(given.hidden(), ZScore(), RANDOM)
+    lone = adaptation.target_alone(given, RANDOM)
+    transfer, alone = adapt_safeguard.held_out(method, prepared, prepared, lone, given, RANDOM)
+    np.testing.assert_array_equal(transfer, alone)
+    assert alone[:22].std() > 0
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -176,7 +239,7 @@ def test_the_safeguard_keeps_a_good_transfer_and_drops_a_bad_one():
     dropped = adapt_fit.fit(bad, Coral(), True, RANDOM)
     assert not dropped.used_weights.any()
     assert skill(bad.task, dropped.fitted.target[40:], truth[40:]).value > 0.3
-    alone = METHODS[ZScore].fit(METHODS[ZScore].prepare(bad, ZScore(), RANDOM), bad, np.zeros(1))
+    alone = METHODS[ZScore].fit(adaptation.target_alone(bad, RANDOM), bad, np.zeros(1))
     np.testing.assert_allclose(dropped.fitted.target[40:], alone.target[40:], atol=1e-8)
 
 
@@ -199,7 +262,7 @@ def test_a_held_out_row_is_predicted_without_its_label(monkeypatch):
     changed = given.target.y.copy()
     changed[np.flatnonzero(fold == 0)] += 5
     other = replace(given, target=given.target._replace(y=changed))
-    one, two = (adapt_safeguard.held_out(method, prepared, prepared, g, RANDOM) for g in (given, other))
+    one, two = (adapt_safeguard.held_out(method, prepared, prepared, prepared, g, RANDOM) for g in (given, other))
     rows = np.arange(40)[fold == 0]
     for before, after in zip(one, two, strict=True):
         np.testing.assert_array_equal(before[rows], after[rows])

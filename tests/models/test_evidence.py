@@ -167,6 +167,18 @@ def test_confounders_are_named() -> None:
     assert seen["agreement with ridge"] == "caution"
 
 
+def test_many_small_batches_are_no_confounder_by_chance() -> None:
+    random = np.random.default_rng(1)
+    score, batch = random.normal(size=200), np.repeat([f"batch {i}" for i in range(40)], 5).astype(object)
+    value = lambda score: evidence_cells.confounding(score, {"batch": batch}, random.normal(size=200))[-1].value
+    chance = np.mean([value(random.normal(size=200)) for _ in range(50)])
+    assert chance < 0.2  # without the correction the square root of 39 / 199, .44
+    follows = score + 3 * random.normal(size=40).repeat(5)
+    assert value(follows) == pytest.approx(np.sqrt(9 / 10), abs=0.08)
+    alone = np.arange(200).astype(str).astype(object)
+    assert evidence_cells.confounding(score, {"batch": alone}, score)[-1].status == "not checked"
+
+
 def test_general_sensitivity() -> None:
     lines, raw, _ = simulated()
     random = np.random.default_rng(0)

@@ -142,3 +142,30 @@ def test_rows_of_a_table():
 def test_counts_that_are_taken_for_logs_are_refused():
     with pytest.raises(ValueError, match=r"values up to 1000 are no logarithms of counts. Say scale='counts'"):
         pseudo_cells.platform(np.array([[0.0, 1000.0], [3.0, 2.0]]))
+
+
+def test_what_is_known_of_all_lines_is_what_the_lines_say(sim):
+    whole = pseudo_cells.background_of(sim.x)
+    mean, sd = sim.x.mean(0, dtype=float), sim.x.std(0, dtype=float)
+    np.testing.assert_allclose(whole.mean, mean)
+    np.testing.assert_allclose(whole.sd, sd)
+    above = np.log(np.mean(np.exp(whole.natural * np.clip((sim.x - mean) / sd, -6, 6)), axis=0))
+    np.testing.assert_allclose(whole.excess, above, atol=1e-12)
+    one, other = (
+        pseudo_cells.draw(sim.x[:4], sim.cells, streams(2), 5, background=given).x for given in (sim.x, whole)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_dispersion_is_the_moment_estimate_around_neighbours(sim):
+    seen = pseudo_cells.platform(sim.cells, totals=sim.totals)
+    x = sim.cells.astype(float)
+    counts = np.expm1(x) * sim.totals[:, None] / 1e4
+    depth = counts.sum(1)
+    u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    near = pseudo_cells.nearest(u[:, :20] * s[:20], 20)
+    expected = depth[:, None] * counts[near].sum(1) / depth[near].sum(1)[:, None]
+    noise = expected * (1 + depth / depth[near].sum(1))[:, None]
+    ratio = ((counts - expected) ** 2 - noise).sum(0) / (expected**2).sum(0)
+    wanted = np.median(ratio[expected.mean(0) > 0.05]) / (1 + 1 / 20)
+    assert seen.dispersion == pytest.approx(np.clip(wanted, 0.02, 2), rel=1e-6)

@@ -12,7 +12,13 @@ from omicstl._core.random import Streams
 from omicstl._core.response import ResponseRidge
 from omicstl._core.settings import settings
 from omicstl._data.blocks import row_source
-from omicstl.models import response_fit, response_smoothing as smoothing
+from omicstl.models import (
+    response_cells,
+    response_choice,
+    response_fit,
+    response_smoothing as smoothing,
+    response_space,
+)
 from omicstl.models.pseudo_cells import Table
 from omicstl.models.response import ResponseModel
 from omicstl.models.response_space import fit_ridge
@@ -168,3 +174,34 @@ def test_many_sparse_cells_are_never_dense():
     tracemalloc.stop()
     assert fit.score.shape == (15_000, 1)
     assert peak < 100e6
+
+
+def test_refits_to_the_same_lines_share_what_depends_on_these(both, monkeypatch):
+    lines, cells = both
+    fit = response_fit.fit(lines, cells, PLAIN, Streams(0))
+    made = []
+    monkeypatch.setattr(response_choice, "source_of", lambda *given: made.append(1) or response_space.source_of(*given))
+    halves = [Cells(Table(cells.rows.x[rows])) for rows in (slice(0, 75), slice(75, 150))]
+
+    def fresh():
+        return response_choice.refit_of(fit.model, 10, fit.penalty, fit.latent_lines, Streams(0))
+
+    refit = fresh()
+    kept = [refit(lines, half, ["none"], lines.x[:3])[0] for half in halves]
+    assert len(made) == 1
+    again = [fresh()(lines, half, ["none"], lines.x[:3])[0] for half in halves]
+    assert len(made) == 3
+    for one, other in zip(kept, again, strict=True):
+        np.testing.assert_array_equal(one.cells, other.cells)
+    refit(lines._replace(y=-lines.y), halves[0], ["none"], lines.x[:3])
+    assert len(made) == 4
+
+
+def test_projections_are_those_of_all_rows_at_once():
+    rng = np.random.default_rng(2)
+    x, mean, scale = rng.normal(size=(1300, 7)), rng.normal(size=7), rng.uniform(0.01, 2, 7)
+    maps = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
+    found = response_cells.project(Cells(Table(x)), mean, scale, *maps)
+    z = np.clip((x - mean) / scale, -10, 10)
+    for got, map_ in zip(found, maps, strict=True):
+        np.testing.assert_allclose(got, z @ map_, rtol=1e-4, atol=1e-4)

@@ -13,11 +13,12 @@ from omicstl._core.alignment import Mmd
 from omicstl._core.random import streams
 from omicstl._core.response_network import ResponseNetwork
 from omicstl._core.training import Training
-from omicstl.models import base, response_network as network
+from omicstl.models import base, response_network as network, response_network_refit
+from omicstl.models.adapt_network_fit import forward
 from omicstl.models.pseudo_cells import Table
 from omicstl.models.response_network_model import NetworkModel
 from omicstl.models.screen import Cells, Lines
-from omicstl.models.selection import auroc
+from omicstl.models.selection import auroc, subset
 from omicstl.nn import train
 
 SHORT = Training(epochs=60, batch_size=50, learning_rate=5e-3, validation=0.2, patience=15)
@@ -101,15 +102,12 @@ def test_the_same_seed_gives_the_same_bits_and_blocks_do_not_matter():
 
 
 def test_only_cells_of_the_mask_shape_the_fit():
-    mask = np.arange(300) < 200
-    strange = data().cells.copy()
-    strange[200:] = np.random.default_rng(0).permuted(strange[200:], axis=1) * 3
-    fits = [
-        network.fit(lines(), Cells(Table(x), totals=data().totals), FIXED, streams(0), mask=mask, training=SHORT)
-        for x in (data().cells, strange)
-    ]
-    np.testing.assert_array_equal(fits[0].score[:200], fits[1].score[:200])
-    assert len(fits[1].score) == 300
+    mask = np.arange(340) < 300  # as many as elsewhere here, so that nothing compiles anew
+    strange = np.random.default_rng(0).permuted(data().cells[:40], axis=1) * 3
+    more = Cells(Table(np.vstack([data().cells, strange])), totals=np.append(data().totals, data().totals[:40]))
+    fit = network.fit(lines(), more, FIXED, streams(0), mask=mask, training=SHORT)
+    np.testing.assert_array_equal(fit.score[:300], fitted().score)
+    assert np.isfinite(fit.score[300:]).all()
 
 
 def test_the_weight_is_chosen_on_lines_left_out_and_compiles_once():
@@ -124,15 +122,37 @@ def test_the_weight_is_chosen_on_lines_left_out_and_compiles_once():
     assert fit.chosen["reason"]
 
 
+def test_fewer_lines_than_components_compile_nothing_anew():
+    fitted()
+    before = train._advance._cache_size()
+    refit = response_network_refit.refit_of(FIXED, 0.3, network.sizes_of(lines(), cells(), 40), streams(0), SHORT)
+    for n in (30, 35):
+        (found,) = refit(subset(lines(), np.arange(n)), cells(), ["network"], lines().x[n:])
+        assert found.cells.shape == (300, 2)
+        assert found.held.shape == (200 - n, 2)
+        assert np.isfinite(found.cells).all()
+        assert auroc(found.held[:, 0], lines().y[n:, 0] > 0.5) > 0.55
+    assert train._advance._cache_size() == before
+
+
+def test_columns_that_fill_up_change_nothing():
+    x = np.random.default_rng(0).normal(size=(7, 40))
+    x[:, 30:] = 0
+    for whole, part in zip(
+        forward(fitted().model.networks, x), forward(fitted().model.networks, x[:, :30]), strict=True
+    ):
+        np.testing.assert_array_equal(whole, part)
+
+
 def test_label_shift_weights_lines_by_the_shares_of_cells():
     one = lines()._replace(y=lines().y[:, :1], drugs=lines().drugs[:1], binary=lines().binary[:1])
     space = network.prepare(one, cells(), network.ResponseRidge(n_comps=40), streams(0))
-    weights = network._shift(network.view(space), one, Mmd(label_shift=True), streams(0))
+    weights = network._shift(network.view(space), one, Mmd(label_shift=True))
     share = np.average(one.y[:, 0], weights=weights)
     assert abs(share - data().sensitive.mean()) < 0.2
     assert np.unique(weights).size == 2
     with pytest.raises(ValueError, match="one drug with two classes, got 2 drugs"):
-        network._shift(network.view(space), lines(), Mmd(label_shift=True), streams(0))
+        network._shift(network.view(space), lines(), Mmd(label_shift=True))
 
 
 def test_records_refuse_what_they_cannot_use():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -73,6 +75,104 @@ def test_mixture_of_a_number():
     assert np.isnan(few[1])  # as many unknowns as equations
 
 
+def reference_hansen(source, design, target, seen):
+    """Two-step: the weighted least squares over means of labels that the source has, by a general-purpose optimiser."""
+    from scipy.optimize import minimize
+
+    n, m, q = len(source), len(target), design.shape[1] - 1
+    coefficients = np.linalg.lstsq(design, source, rcond=None)[0]
+    noise = np.cov((source - design @ coefficients).T, ddof=0) * n / (n - q - 1)
+    shares = np.full(len(seen), 1 / len(seen))
+    beta = design.mean(axis=0)
+    for _ in range(6):
+        weight = np.linalg.inv(np.cov(target.T) / m + noise * (beta @ np.linalg.inv(design.T @ design) @ beta))
+
+        def loss(w, weight=weight):
+            left = target.mean(axis=0) - coefficients.T @ seen.T @ w
+            return left @ weight @ left
+
+        shares = minimize(
+            loss,
+            shares,
+            method="SLSQP",
+            bounds=[(0, 1)] * len(seen),
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+            options={"ftol": 1e-14, "maxiter": 500},
+        ).x
+        beta = seen.T @ shares
+    return loss(shares), beta
+
+
+def test_shares_below_nothing_explain_nothing():
+    """A move along the classes' means, further than any shares reach; without the bounds p is .5 in such draws."""
+    rng = np.random.default_rng(0)
+    x, y = classes(400, 0)
+    design = tests.basis(y, 2)
+    gap = x[y == 1].mean(axis=0) - x[y == 0].mean(axis=0)
+    far = rng.normal(size=(300, 3)) * 0.9 + x.mean(axis=0) + 1.2 * gap
+    statistic, p, beta = tests.explained_by_labels(x, design, far)
+    assert p < 1e-4
+    np.testing.assert_allclose(beta, [0, 1], atol=1e-6)
+    expected, shares = reference_hansen(x, design, far, np.eye(2))
+    np.testing.assert_allclose(shares, beta, atol=1e-6)
+    assert statistic * 3 == pytest.approx(expected, rel=1e-5)  # three equations, and no free share is left
+
+
+def test_a_square_below_the_squared_mean_explains_nothing():
+    """The label goes with x in a line, so its square may stand for any direction unless it must be the square of something."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 4))
+    y = x @ np.array([1.5, 1, 0, 0]) + rng.normal(size=500)
+    y = (y - y.mean()) / y.std()
+    design = tests.basis(y, 0)
+    p = []
+    for draw in range(20):
+        target = rng.normal(size=(500, 4)) + 0.6 * rng.normal(size=4)
+        statistic, found, beta = tests.explained_by_labels(x, design, target)
+        assert beta[2] >= beta[1] ** 2 - 1e-6
+        assert (beta[1] - y.min()) * (y.max() - beta[1]) >= beta[2] - beta[1] ** 2 - 1e-6
+        p.append(found)
+        if draw > 2:
+            continue
+        expected, _ = reference_hansen(x, design, target, tests.basis(np.quantile(y, np.linspace(0, 1, 40)), 0))
+        assert min(abs(statistic * 2 - expected), abs(statistic * 3 - expected)) < 0.05 * expected + 0.05
+    assert np.mean(np.array(p) < 0.01) > 0.7
+    draws = []
+    for seed in range(40):  # and its size: labels drawn towards one end
+        own = np.random.default_rng(seed)
+        z = own.normal(size=(6000, 4))
+        score = z @ np.array([1.5, 1, 0, 0]) + own.normal(size=6000)
+        odds = np.exp(0.5 * score)
+        rows = own.choice(6000, 300, replace=False, p=odds / odds.sum())
+        one, other = own.normal(size=(500, 4)), z[rows]
+        label = one @ np.array([1.5, 1, 0, 0]) + own.normal(size=500)
+        draws.append(tests.explained_by_labels(one, tests.basis((label - label.mean()) / label.std(), 0), other)[1])
+    assert np.mean(np.array(draws) <= 0.1) < 0.22
+
+
+def test_means_along_the_labels():
+    """For two classes and one direction it is a test of a contrast; of the right size, and stronger than one in all directions."""
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(60, 1)), rng.normal(size=(50, 1)) + 0.3
+    label = tests.basis(rng.integers(2, size=60).astype(float), 2)
+    t = stats.ttest_ind(x[:, 0], z[:, 0], equal_var=False).statistic
+    assert tests.same_shares(x, label, z)[0] == pytest.approx(t**2)
+
+    def p(seed, share, test):
+        x, y = classes(300, seed)
+        z, _ = classes(300, 1000 + seed, p=share)
+        more = [np.column_stack([part, np.random.default_rng(seed).normal(size=(300, 6))]) for part in (x, z)]
+        if test == "means":
+            return tests.same_marginal(*more, np.random.default_rng(0), 0)[1]
+        return tests.same_shares(more[0], tests.basis(y, 2), more[1])[1]
+
+    assert share_below(lambda seed: p(seed, 0.5, "along")) < 0.19
+    along, means = (
+        share_below(lambda seed, name=name: p(seed, 0.7, name), level=0.01, n=40) for name in ("along", "means")
+    )
+    assert along > means + 0.2
+
+
 def test_given_label_and_given_features_have_their_sizes():
     def given_label(seed):
         x, y = classes(300, seed)
@@ -118,11 +218,12 @@ def test_a_turned_relation_is_found(binary):
 @pytest.mark.parametrize(
     ("options", "kind", "blind"),
     [
-        ({}, "none", "none"),
-        ({"move": (0, 0.8, -0.8)}, "covariate", "covariate"),
-        ({"p": 0.88}, "label", "label"),
-        ({"slope": (-2, 0, 0)}, "concept", "none"),
-        ({"slope": (0, 0, 2), "move": (0, 1, 0)}, "concept", "covariate"),
+        ({}, "none", "none or concept"),
+        ({"move": (0, 0.8, -0.8)}, "covariate", "covariate or concept"),
+        ({"p": 0.88}, "label", "label or other"),
+        ({"slope": (-2, 0, 0)}, "concept", "none or concept"),
+        ({"slope": (0, 0, 2), "move": (0, 1, 0)}, "concept", "covariate or concept"),
+        ({"move": (0.5, 0, 0)}, "covariate", "label or other"),  # as other shares would move it
     ],
 )
 def test_names(options, kind, blind):
@@ -138,16 +239,44 @@ def test_names(options, kind, blind):
 
 
 def test_decision_table():
-    """p of P(x), of the mixture, P(y), P(x | y), P(y | x)."""
+    """p of P(x), of the mixture, along the labels, P(y), P(x | y), P(y | x)."""
     small, large = 1e-4, 0.5
-    decide = lambda *p: shift._decide(list(p), 0.01, True)
+    decide = lambda x, mixture, *p: shift._decide([x, mixture, small, *p], 0.01, True)
     assert decide(large, large, large, large, large) == "none"
     assert decide(small, small, large, small, large) == "covariate"
     assert decide(small, large, small, large, small) == "label"
     assert decide(small, small, small, small, small) == "concept"
     assert decide(large, large, large, small, small) == "concept"
     assert decide(large, large, small, large, large) == "label"
-    assert shift._decide([small, small, np.nan, np.nan, np.nan], 0.01, False) == "covariate"
+    blind = lambda *p: shift._decide([*p, np.nan, np.nan, np.nan], 0.01, False)
+    assert [blind(large, large, large), blind(small, small, large), blind(small, large, large)] == list(
+        shift.BLIND_KINDS
+    )
+    assert blind(large, large, small) == "label or other"
+    untested = lambda *p: shift._decide([small, np.nan, small, *p], 0.01, True)
+    assert untested(large, large, large) == "covariate"
+    assert untested(small, large, large) == "label"
+    for kind in shift.KINDS:
+        assert shift.BLIND not in shift._sentence(kind, True, 30)
+    for kind in shift.BLIND_KINDS:  # no word of a blind report claims what was not seen
+        said = shift._sentence(kind, False, 0)
+        assert said.endswith(shift.BLIND)
+        assert "shift:" not in said.removesuffix(shift.BLIND).lower()
+
+
+def test_what_few_components_cannot_test_is_not_claimed():
+    """One column and two classes: any move of the mean is that of other shares."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=300).astype(float)
+    x = y[:, None] + rng.normal(size=(300, 1))
+    for move, labels in ((0.4, 0), (0.4, 40)):
+        truth = np.where(np.arange(200) < labels, rng.integers(2, size=200), np.nan)
+        target = rng.integers(2, size=(200, 1)) + move + rng.normal(size=(200, 1))
+        found = shift.name_shift(x, y, target, truth, n_classes=2, random=streams(0))
+        assert found.kind == ("covariate" if labels else "label or other")
+        assert np.isnan(found.checks[1].p)
+        assert shift.FEW in found.sentence
+        assert "explains" not in found.sentence
 
 
 def test_three_classes_and_numbers():
@@ -196,6 +325,15 @@ def test_weights_follow_the_true_ratio(method):
     clipped = domain_weights.fit(source, target, source, method=method, clip=1.5, random=streams(0))
     assert clipped.weights.max() <= 1.5 + 1e-9
     assert clipped.effective > found.effective
+
+
+def test_odds_of_a_classifier_are_those_of_adapt_but_for_the_folds():
+    """adapt has the odds on the rows that it has learnt from; ours are held out, with mean 1."""
+    with np.load(Path(__file__).parents[1] / "data" / "shift" / "peers.npz") as file:
+        source, target, expected = file["Xs"], file["Xt"], file["adapt_w_IWC"]
+    found = domain_weights.fit(source, target, source, method="discriminator", clip=None, random=streams(0))
+    assert stats.spearmanr(found.weights, expected).statistic > 0.97
+    assert stats.pearsonr(np.log(found.weights), np.log(expected)).statistic > 0.97
 
 
 def test_cross_fitting_does_not_see_the_row():

@@ -144,6 +144,19 @@ def test_cdan_sees_products_with_predictions(term):
     np.testing.assert_allclose(value(term, view), numpy_domain_loss(params, *z, *w), rtol=2e-5)
 
 
+def test_entropies_that_are_given_stand_for_those_of_the_outputs():
+    term, view = Cdan(n_hidden=6), seen(weighted=True)
+    h = [np.linspace(0, 1, len(z)) for z in (view.source, view.target)]
+    told = view._replace(source_entropy=jnp.asarray(h[0], jnp.float32), target_entropy=jnp.asarray(h[1], jnp.float32))
+    by_hand = view._replace(
+        source_weights=view.source_weights * (1 + np.exp(-h[0])),
+        target_weights=view.target_weights * (1 + np.exp(-h[1])),
+    )
+    plain = Cdan(n_hidden=6, entropy=False)
+    np.testing.assert_allclose(value(term, told), value(plain, by_hand), rtol=1e-5)
+    assert abs(float(value(term, told)) - float(value(term, view))) > 1e-6
+
+
 @pytest.mark.parametrize("term", [Dann(n_hidden=6), Cdan(n_hidden=6), Cdan(n_products=4, n_hidden=6)])
 def test_the_encoder_gets_the_reversed_gradient_and_the_discriminator_its_own(term):
     view = seen()

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import omicstl as otl
+from omicstl.models import adapt_deep
 from tests.support.snapshots import changes, snapshot
 
 N = 60
@@ -100,3 +101,78 @@ def test_tables_of_truth_values_with_na(data):
     otl.tl.adapt(data, domain_key="domain", label_key="many")
     assert data.uns["adapt"]["task"] == "multilabel"
     assert np.isfinite(data.obsm["adapt_probability"]).all()
+
+
+def labels(data, values):
+    data.obs["label"] = values
+
+
+@pytest.mark.parametrize("text", ["nan", "<NA>", "n/a", "NULL"])
+def test_text_for_what_is_missing_is_no_class(data, text):
+    labels(data, np.where(np.arange(N) < HALF, np.where(np.arange(N) % 2, "yes", "no"), text).astype(object))
+    for options in ({}, {"target": "B"}):
+        refused(data, ValueError, rf"holds the text '{text}' in 30 observations.*replace\('{text}', None\)", **options)
+    labels(data, data.obs["label"].replace(text, None))  # what the message says
+    otl.tl.adapt(data, domain_key="domain", label_key="label")
+    assert list(data.uns["adapt"]["outputs"]) == ["no", "yes"]
+
+
+def test_a_class_that_no_source_has_is_said(data):
+    labels(data, np.where(np.arange(N) < HALF, np.where(np.arange(N) % 2, "yes", "no"), "unknown").astype(object))
+    refused(data, ValueError, "no domain lacks labels.*must be NaN or None, not a word such as 'unknown'")
+    with pytest.warns(otl.TransferWarning, match=r"No source has labels of 'unknown' \(30\).*make it None"):
+        otl.tl.adapt(data, domain_key="domain", label_key="label", target="B")
+
+
+def test_a_source_of_one_class_is_said(data):
+    data.obs["domain"] = np.repeat(["A", "B", "C"], N // 3)
+    known = (np.arange(N) < 20, np.arange(N) < 40)
+    labels(data, np.select(known, ("yes", np.where(np.arange(N) % 2, "yes", "no")), "").astype(object))
+    with pytest.warns(otl.TransferWarning, match="All labels of 'A' are of one class.*leave it out of `source`"):
+        otl.tl.adapt(data, domain_key="domain", label_key="label")
+    assert np.isnan(data.uns["adapt"]["sources"]["skill"]).all()  # and no warning of numpy's
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_numbers_that_cannot_be_squared(data, factor):
+    values = np.where(np.arange(N) < HALF, data.X[:, 0] * factor, np.nan)
+    data.obs["number"] = values
+    refused(data, ValueError, "beyond what can be squared. Bring them to another scale", label_key="number")
+    data.obsm["numbers"] = np.column_stack([np.where(np.isnan(values), np.nan, data.X[:, 1]), values])
+    refused(data, ValueError, r"adata\.obsm\['numbers'\] holds numbers from", label_key="numbers")
+
+
+def test_a_target_that_is_no_text(data):
+    data.obs["domain"] = np.repeat([1, 2], HALF)
+    refused(
+        data,
+        TypeError,
+        "`target` must be the name of a domain as text, got 2 of type int. Domains: '1', '2'",
+        target=2,
+    )
+
+
+def test_one_block_cannot_judge_a_transfer(data):
+    rng = np.random.default_rng(2)
+    labels(data, np.where(data.X[:, 0] + rng.normal(size=N) * 0.1 > 1, "yes", "no").astype(object))
+    data.obs.loc[data.obs_names[-3:], "label"] = None
+    data.obs["block"] = np.where(np.arange(N) < HALF, np.arange(N) // 3, 99).astype(str)
+    otl.tl.adapt(data, domain_key="domain", label_key="label", block="block", method="zscore")
+    assert list(data.uns["adapt"]["sources"]["measured_on"]) == ["not measured"]
+    otl.tl.adapt(data, domain_key="domain", label_key="label", method="zscore")
+    assert list(data.uns["adapt"]["sources"]["measured_on"]) == ["labelled target"]
+
+
+def test_the_focal_loss_is_for_networks_and_classes(data, monkeypatch):
+    refused(data, ValueError, "`focus` is for networks; method='auto' is solved in closed form", focus=2)
+    refused(data, ValueError, "`focus` must be >= 0, got -1", focus=-1, method="mmd")
+    data.obs["number"] = np.where(np.arange(N) < HALF, data.X[:, 0], np.nan)
+    refused(data, ValueError, "focus=2 is for classes", focus=2, method="mmd", label_key="number")
+
+    def train(given, config, *rest, **options):
+        msg = f"trained with {config.focus}"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(adapt_deep, "train_members", train)
+    refused(data, RuntimeError, r"trained with 2\.5", focus=2.5, method="mmd")
+    refused(data, RuntimeError, r"trained with 0\.0", method="mmd")

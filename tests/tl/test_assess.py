@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 import omicstl as otl
 from omicstl._core.log import TransferWarning
+from omicstl.models import evidence, response_network
 from omicstl.models.verdict import STANDING
-from omicstl.tl import _assess_extra as extra
+from omicstl.tl import _assess_extra as extra, _assess_tables as tables
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,122 @@ def test_a_screen(screen, tmp_path) -> None:
     np.testing.assert_array_equal(again["baselines"]["agreement"], found["baselines"]["agreement"])
 
 
+@pytest.mark.parametrize("level", ["fast", "full"])
+def test_tables_beside_the_checks(screen, level, caplog, monkeypatch) -> None:
+    cells, lines = screen[0][:80].copy(), screen[1]
+    said: list[int] = []
+    gather = evidence.gather
+
+    def listening(*given, **more):
+        said.append(len([record for record in caplog.records if "CPU seconds for boosting" in record.message]))
+        return gather(*given, **more)
+
+    def quick(part, own, options, random, **more):
+        score = own.rows.take(np.arange(own.rows.n_rows)).sum(axis=1)[:, None]
+        return SimpleNamespace(score=score, score_lines=part.y + 0.1)
+
+    monkeypatch.setattr(evidence, "gather", listening)
+    monkeypatch.setattr(response_network, "fit", quick)
+    with caplog.at_level("INFO"):
+        otl.tl.assess(cells, lines, level=level)
+    assert said == [int(level == "full")], "the cost is told before the work starts, and only where there is one"
+    found = cells.uns["scdeal_assessment"]
+    baselines = found["baselines"].set_index("baseline")
+    for name in ("boosting", "unaligned network"):
+        fitted = np.isfinite(baselines.loc[name, ["agreement", "source_rho"]].astype(float)).all()
+        assert fitted == (level == "full")
+        assert baselines.loc[name, "note"].startswith("not checked") == (level == "fast")
+    if level == "full":
+        assert baselines.loc["unaligned network", "source_rho"] == pytest.approx(1), (
+            "lines that were left out are compared"
+        )
+    shift = found["shift"]
+    assert {
+        "kind of shift",
+        "proxy A-distance",
+        "MMD",
+        "bound: error in the lines",
+        "bound: divergence",
+        "bound: joint error",
+    } <= set(shift["measure"])
+    assert {f"share of sensitive cells, {how}" for how in ("EM", "BBSE")} <= set(shift["measure"])
+    assert (np.isfinite(shift["value"]) | (shift["note"] != "")).all()
+    selection = found["selection"]
+    assert {
+        "lineages left out, rho",
+        "importance-weighted risk",
+        "deep-embedded risk",
+        "effective lines",
+        "taken",
+    } <= set(selection["criterion"])
+    circular = selection[selection["criterion"].str.startswith("circular")]
+    assert np.isfinite(circular["value"]).all() == (level == "full")
+    assert selection.loc[selection["criterion"] == "taken", "candidate"].item() == "none"
+    assert status(cells, "scdeal")["sign over members"] == "not checked", "two members are too few"
+
+
+@pytest.mark.slow
+def test_the_network_without_alignment(screen) -> None:
+    cells, lines = screen[0].copy(), screen[1]
+    otl.tl.assess(cells, lines, level="full")
+    baselines = cells.uns["scdeal_assessment"]["baselines"].set_index("baseline")
+    assert baselines.loc["unaligned network", "agreement"] > 0.5
+    assert baselines.loc["unaligned network", "source_rho"] > 0.4
+
+
+def test_one_drug_of_a_table_is_held_against_general_sensitivity(screen) -> None:
+    cells, lines = screen[0].copy(), screen[1].copy()
+    names = [str(name) for name in lines.uns["ln_ic50_names"]]
+    table = pd.DataFrame(lines.obsm["ln_ic50"], columns=names, index=lines.obs_names)
+    table["broken"] = np.inf
+    lines.obsm["table"] = table
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TransferWarning)
+        otl.tl.scdeal(
+            cells, lines, drugs=names[:1], response_key="table", sensitive="low", lineage_key="tissue",
+            level=otl.tl.ResponseRidge(align="none", smoothing=0.0, n_members=5),
+        )  # fmt: skip
+    assert status(cells, "scdeal")["beats general sensitivity"] in ("passed", "caution")
+    assert status(cells, "scdeal")["sign over members"] == "passed"
+    found = cells.uns["scdeal_assessment"]
+    assert found["drugs"]["drug"].tolist() == names[:1]
+    general = found["baselines"].set_index("baseline").loc["general sensitivity"]
+    assert np.isfinite(general["agreement"])
+    assert found["drugs"]["general_rho"].item() == pytest.approx(general["source_rho"])
+    lines.obsm["table"] = table.drop(columns="broken")
+    otl.tl.assess(cells, lines)
+    again = cells.uns["scdeal_assessment"]
+    assert again["drugs"]["general_rho"].item() == pytest.approx(general["source_rho"], abs=0.02), "as when asked for"
+
+
+def test_signs_over_members_of_a_fit() -> None:
+    random = np.random.default_rng(0)
+    latent = random.normal(size=(60, 3))
+    moved = np.zeros((10, 3, 1))
+    moved[:2, 0, 0] = -3.0  # two of ten turn round
+    model = SimpleNamespace(
+        drugs=np.array(["a/b"], dtype=object), coefficients=np.array([[1.0], [0.0], [0.0]]), members=moved
+    )
+    (check,) = extra.of_members(model, latent, None)["a/b"]
+    assert (check.status, check.value) == ("caution", pytest.approx(0.2))
+    model.members = moved[:2]
+    assert extra.of_members(model, latent, np.arange(60) < 30)["a/b"][0].status == "not checked"
+    heads = np.array([1.0, 1.0, 1.0, -5.0])
+    networks = SimpleNamespace(
+        drugs=np.array(["d"], dtype=object), networks={}, members=lambda z: (heads[:, None] * z[:, 0])[:, :, None]
+    )
+    (check,) = extra.of_members(networks, latent, None)["d"]
+    assert (check.status, check.value) == ("failed", pytest.approx(0.75)), "one of four decides the mean"
+
+
+def test_the_cost_that_is_told_grows_with_everything() -> None:
+    base = tables.expected_seconds("scdeal", 500, 3000, 1000, 1)
+    assert 10 < base < 60
+    for bigger in ((1000, 3000, 1000, 1), (500, 6000, 1000, 1), (500, 3000, 5000, 1), (500, 3000, 1000, 5)):
+        assert tables.expected_seconds("scdeal", *bigger) > base
+    assert tables.expected_seconds("adapt", 500, 3000, 1000, 1) < base
+
+
 def test_labels_of_the_cells_are_not_read(screen) -> None:
     cells, lines = screen[0].copy(), screen[1]
     otl.tl.assess(cells, lines)
@@ -102,6 +220,12 @@ def test_several_drugs(screen) -> None:
     assert found["drugs"]["drug"].tolist() == names[:2]
     assert np.isfinite(found["drugs"]["general_rho"]).all(), "the other drugs are read for general sensitivity"
     assert found["checks"]["check"].iloc[-1] == "drugs"
+    each = found["drug_checks"]
+    assert each["drug"].unique().tolist() == names[:2], "no word without its table"
+    worst = each[each["drug"] == names[0]]["status"]
+    word = "do not use" if "failed" in set(worst) else "caution"
+    assert found["drugs"]["verdict"].iloc[0] == word
+    assert set(found["baselines"]["drug"]) == set(found["nulls"]["drug"]) == set(names[:2])
     assert found["reasons"][0].startswith("Few shared genes")
     with pytest.raises(KeyError, match="Did you mean"):
         otl.tl.assess(cells, lines, drugs=[names[0] + "x"])
@@ -117,7 +241,11 @@ def test_a_projection(projected) -> None:
     found = query.uns["plier_assessment"]
     assert found["verdict"] == "supported"
     assert found["params"]["kind"] == "projection"
-    assert len(found["baselines"]) == len(found["drugs"]) == 0
+    assert len(found["drugs"]) == 0
+    assert found["baselines"]["note"].iloc[-1] == "not checked: a projection predicts no response"
+    assert found["nulls"]["mean"].item() == pytest.approx(query.uns["plier"]["quality"]["r2_null"])
+    for table in ("shift", "selection"):
+        assert found[table]["note"].str.startswith("not checked: a projection reads no labels").all()
     refused = projected.copy()
     refused.uns["plier"]["quality"] |= {"share_above_null": 0.2, "verdict": "refused"}
     otl.tl.assess(refused)
@@ -154,6 +282,11 @@ def test_an_adaptation(label) -> None:
     assert status(adata, "adapt")["signal in the source"] == "passed"
     assert not any("drug" in why or "cells" in why or "lines" in why for why in found["checks"]["why"])
     assert status(adata, "adapt")["agreement with ridge"] == "passed", "larger is the second class"
+    assert np.isfinite(found["shift"].set_index("measure").loc["bound: divergence", "value"])
+    assert not any(word in note for note in found["shift"]["note"] for word in ("drug", "cells", "lines"))
+    criteria = found["selection"]["criterion"].tolist()
+    assert "taken" in criteria
+    assert "blocks left out, rho" in criteria
     with pytest.raises(ValueError, match="`reference` is not used for an adaptation"):
         otl.tl.assess(adata, adata.copy())
 
@@ -218,3 +351,22 @@ def test_what_the_verbs_have_found_counts_too() -> None:
     )
     assert {check.status for check in good} == {"passed"}
     assert extra.of_adaptation({"safeguard": {"baseline": ""}}) == []
+
+
+def test_a_source_that_an_adaptation_left_out_is_not_judged() -> None:
+    """A third source contradicts the two others: it has no weight, so that it is no fault of the predictions."""
+    adata, truth = otl.datasets.simulate_pathways(120, 150, rng=0)
+    random = np.random.default_rng(0)
+    adata.obs["cohort"] = np.repeat(["one", "two", "other", "new"], 30)
+    sign = np.where(adata.obs["cohort"] == "other", -1, 1)
+    adata.obs["score"] = sign * truth.scores[:, 0] + 0.2 * random.normal(size=120)
+    adata.obs.loc[adata.obs["cohort"] == "new", "score"] = np.nan
+    otl.tl.adapt(adata, domain_key="cohort", label_key="score", method="none")
+    assert adata.uns["adapt"]["sources"].set_index("source")["weight_used"].to_dict() == {
+        "one": 1,
+        "two": 1,
+        "other": 0,
+    }
+    otl.tl.assess(adata)
+    assert adata.uns["adapt_assessment"]["drugs"]["n_lines"].tolist() == [60]
+    assert status(adata, "adapt")["sources agree"] == "passed"

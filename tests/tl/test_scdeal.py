@@ -246,8 +246,14 @@ def test_a_backed_object_and_a_view(screen, one, tmp_path):
 def test_networks_are_a_level_of_the_same_verb(screen):
     cells, lines = screen[0][:60].copy(), screen[1][:80].copy()
     small = otl.tl.ResponseNetwork(term=None, n_members=2, hidden=(8,), n_latent=4, n_comps=10)
-    options = {"response_key": "ln_ic50", "sensitive": "low", "drugs": ["drug_1", "drug_3"], "lineage_key": "tissue"}
+    tumour = np.arange(60) < 50
+    cells.obs["tumour"] = pd.array(tumour, dtype="boolean")
+    lines.obsm["ln_ic50"] = np.where([True, False, True], lines.obsm["ln_ic50"], np.nan)  # a drug without any value
+    lines.X = sp.csr_matrix(lines.X)
+    options = {"response_key": "ln_ic50", "sensitive": "low", "lineage_key": "tissue", "mask_obs": "tumour"}
     otl.tl.scdeal(cells, lines, level=small, training=otl.tl.Training(epochs=3, batch_size=40), **options)
+    assert list(cells.uns["scdeal"]["drugs"]) == ["drug_1", "drug_3"]
+    assert (cells.obsm["scdeal_calls"][~tumour] == 2).all()
     assert cells.uns["scdeal"]["params"]["level"].startswith("network: 2 members")
     assert cells.obsm["scdeal_response"].shape == (60, 2)
     assert (cells.obsm["scdeal_response_std"] > 0).any()

@@ -6,42 +6,16 @@ import warnings
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
 
 import omicstl as otl
 from omicstl._core.log import TransferWarning
-from tests.support.snapshots import changes, snapshot
-
-FAST = otl.tl.ResponseRidge(align="none", smoothing=0.0, n_members=2, n_comps=10)
+from tests.support.drug_screen import FAST, refused, run, simulated
 
 
 @pytest.fixture(scope="module")
 def screen():
-    cells, lines, _ = otl.datasets.simulate_drug_response(60, 40, 160, n_drugs=3, rng=2)
-    lines.obsm["table"] = pd.DataFrame(
-        lines.obsm["ln_ic50"], index=lines.obs_names, columns=["Lapatinib", "A/B", "PLX-4720"]
-    )
-    return cells, lines
-
-
-def run(cells, lines, **options):
-    given = {"response_key": "table", "sensitive": "low", "level": FAST, "safeguard": False} | options
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TransferWarning)
-        return otl.tl.scdeal(cells, lines, **given)
-
-
-def refused(screen, error, match, change=None, **options):
-    cells, lines = (x.copy() for x in screen)
-    if change is not None:
-        changed = change(cells, lines)
-        cells, lines = changed if changed is not None else (cells, lines)
-    before = snapshot(cells), snapshot(lines)
-    with pytest.raises(error, match=match):
-        run(cells, lines, **options)
-    assert not changes(before[0], snapshot(cells))
-    assert not changes(before[1], snapshot(lines))
+    return simulated()
 
 
 def rename(names):
@@ -54,7 +28,7 @@ def rename(names):
 def test_no_shared_gene_and_too_few(screen):
     refused(screen, ValueError, "No gene is shared", rename(lambda c: [f"OTHER{i}" for i in range(c.n_vars)]))
     few = lambda c: [n if i < 60 else f"OTHER{i}" for i, n in enumerate(c.var_names)]
-    refused(screen, ValueError, "Only 60 of 160 genes .* min_shared=100", rename(few))
+    refused(screen, ValueError, "Only 60 of 160 genes .*Bring both to the same .* min_shared=100", rename(few))
 
 
 def test_few_genes_warn(screen):
