@@ -178,7 +178,7 @@ def scdeal(
     median line.
 
     Three passes over the matrix, one more with `cluster_key` or `mask_obs`, and one over the lines. With 151 drugs, 520 lines, 706 genes and 1,500 cells a fit takes 8 CPU seconds. One drug, with
-    1,000 lines, 5,000 genes and 3,000 cells: 26 at the linear level, 42 with levels compared, about twice that where a network wins.
+    1,000 lines, 5,000 genes and 3,000 cells: 26 at the linear level, 41 with levels compared, about twice that where a network wins.
 
     Examples
     --------
