@@ -29,12 +29,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 import omicstl as otl
+from omicstl._core.options.response import ResponseRidge
+from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.random import streams
-from omicstl._core.response import ResponseRidge
-from omicstl._core.response_network import ResponseNetwork
-from omicstl.models import response_cells, response_fit, response_network, response_space
-from omicstl.models.pseudo_cells import Table
-from omicstl.models.screen import Cells, Lines
+from omicstl.models.response import cells as response_cells, fit, network as response_network, space
+from omicstl.models.selection.pseudo_cells import Table
+from omicstl.models.transfer.screen import Cells, Lines
 
 HARD = {"state_separation": 1.2, "shift": 1.5, "depth": 1500.0}
 CASES: dict[str, dict] = {"easy": {}, "hard": HARD, "flip": HARD | {"target_sensitive": 0.8}}
@@ -65,7 +65,7 @@ def draw(case: str, seed: int) -> tuple[Lines, Cells, np.ndarray, np.ndarray]:
 
 
 def logistic(lines: Lines, cells: Cells) -> np.ndarray:
-    z = response_space.standardised_lines(lines.x, lines.study)[0]
+    z = space.standardised_lines(lines.x, lines.study)[0]
     found = response_cells.moments(cells.rows)
     target = response_cells.standardised(cells.rows.take(np.arange(cells.rows.n_rows)), found.mean, found.scale)
     basis = np.linalg.svd(z, full_matrices=False)[
@@ -87,7 +87,7 @@ def one(case: str, seed: int) -> dict:
     scores["logistic"] = logistic(lines, cells)
     seconds["logistic"] = time.process_time() - begin
     begin = time.process_time()
-    linear = response_fit.fit(lines, cells, ResponseRidge(), streams(seed), safeguard=True)
+    linear = fit.fit(lines, cells, ResponseRidge(), streams(seed), safeguard=True)
     scores["linear"], seconds["linear"] = linear.score[:, 0], time.process_time() - begin
     begin = time.process_time()
     network = response_network.fit(lines, cells, ResponseNetwork(), streams(seed))

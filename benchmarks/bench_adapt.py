@@ -78,16 +78,16 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def components(lines: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What `models.response_network` shows its networks."""
+    from omicstl._core.options.response import ResponseRidge
     from omicstl._core.random import streams
-    from omicstl._core.response import ResponseRidge
-    from omicstl.models import response_cells, response_network, response_space
-    from omicstl.models.pseudo_cells import Table
-    from omicstl.models.screen import Cells, Lines
+    from omicstl.models.response import cells as response_cells, network, space as response_space
+    from omicstl.models.selection.pseudo_cells import Table
+    from omicstl.models.transfer.screen import Cells, Lines
 
     n = len(lines)
     source = Lines(lines, np.zeros((n, 1)), np.array(["drug"]), np.array([True]), np.arange(n).astype(str))
     space = response_space.prepare(source, Cells(Table(cells)), ResponseRidge(n_comps=COMPONENTS), streams(0))
-    seen = response_network.view(space)
+    seen = network.view(space)
     z = response_cells.standardised(cells, space.cells.mean, space.cells.scale)
     return seen.lines.astype(np.float32), z @ seen.maps.astype(np.float32)
 
@@ -100,10 +100,10 @@ def noise_of(width: int, net_: Net) -> np.ndarray:
 
 
 def ours(kind: str, members: int, at_once: int, *, reduced: bool = False) -> dict:
-    from omicstl._core.alignment import Mmd
+    from omicstl._core.options.alignment import Mmd
     from omicstl._core.random import streams
-    from omicstl.models import adapt_network as net
-    from omicstl.models.adapt_network_fit import Problem, Strengths, arrays_of
+    from omicstl.models.transfer import network as net
+    from omicstl.models.transfer.network_fit import Problem, Strengths, arrays_of
     from omicstl.nn import ensemble
 
     lines, cells, y = rows()
@@ -229,7 +229,7 @@ def parts() -> dict:
     import jax
     import jax.numpy as jnp
 
-    from omicstl.models import adapt_network as net
+    from omicstl.models.transfer import network as net
     from omicstl.nn import domain_terms
 
     jax.config.update("jax_enable_x64", False)

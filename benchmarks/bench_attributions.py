@@ -21,10 +21,10 @@ import jax
 import numpy as np
 
 from omicstl.kernels import co_activation
-from omicstl.models import attributions
-from omicstl.models.deepprofile import DeepprofileModel
-from omicstl.models.deepprofile_fit import hidden_sizes
-from omicstl.models.encoders import Encoders
+from omicstl.models.factors import attributions
+from omicstl.models.factors.autoencoder.encoders import Encoders
+from omicstl.models.factors.deepprofile.fit import hidden_sizes
+from omicstl.models.factors.deepprofile.model import DeepprofileModel
 
 SAMPLES, GENES, COMPONENTS, CLUSTERS, MEMBERS = 6534, 13237, 1000, 150, 100
 SIZES = (5, 10, 25, 50, 75, 100)

@@ -67,7 +67,7 @@ DATA = {"bundled": otl.datasets.sle_pediatric, "large": large}
 def cost(data: str) -> dict:
     import scipy.stats  # noqa: F401 loaded before the clock starts
 
-    from omicstl.models import gene_modules  # noqa: F401
+    from omicstl.models.factors import gene_modules  # noqa: F401
 
     adata = DATA[data]()
     before = resident()

@@ -229,7 +229,7 @@ def big(n_obs: int, n_vars: int, n_factors: int, max_iter: int) -> dict:
         import anndata as ad
 
         import omicstl as otl
-        from omicstl.models import plier_fit
+        from omicstl.models.factors.plier import fit as plier_fit
 
         adata = ad.read_h5ad(path, backed="r")
         inner = {}

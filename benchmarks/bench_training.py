@@ -52,15 +52,15 @@ def ours(members: int, at_once: int) -> dict:
     import jax.numpy as jnp
 
     from omicstl._core.random import streams
-    from omicstl.models import vae
+    from omicstl.models.factors.autoencoder import training
     from omicstl.nn import ensemble
 
-    config = vae.VaeConfig(INPUTS, LATENT, HIDDEN, ROWS, BATCH, EPOCHS)
-    program, data, found = vae.program(config), {"x": jnp.asarray(rows())}, {}
+    config = training.VaeConfig(INPUTS, LATENT, HIDDEN, ROWS, BATCH, EPOCHS)
+    program, data, found = training.program(config), {"x": jnp.asarray(rows())}, {}
 
     def run(numbers):
         ensemble.run(
-            program, lambda i: vae.begin(config, streams(0), i), numbers, data, found.__setitem__, at_once=at_once
+            program, lambda i: training.begin(config, streams(0), i), numbers, data, found.__setitem__, at_once=at_once
         )
 
     first = clocked(lambda: run([0]))
@@ -132,9 +132,10 @@ def paper(members: int = 2, epochs: int = 2) -> dict:
     """A slice of the paper's AML ensemble, 6,534 samples and 1,000 components, two members of each latent size side by side."""
     import jax.numpy as jnp
 
+    from omicstl._core.options.training import Training
     from omicstl._core.random import streams
-    from omicstl._core.training import Training
-    from omicstl.models import deepprofile_train, vae
+    from omicstl.models.factors.autoencoder import training
+    from omicstl.models.factors.deepprofile import train as deepprofile_train
     from omicstl.nn import ensemble
 
     data = {"x": jnp.asarray(np.random.default_rng(0).normal(size=(AML, INPUTS)).astype(np.float32))}
@@ -142,10 +143,10 @@ def paper(members: int = 2, epochs: int = 2) -> dict:
     out, minutes, cpu_minutes = {}, 0.0, 0.0
     for size in config.latent_sizes:
         settings = deepprofile_train.network(config, size, INPUTS, AML, 0)
-        program = vae.program(settings)
+        program = training.program(settings)
 
         def run(numbers, settings=settings, program=program):
-            begin = lambda i: vae.begin(settings, streams(0), i)
+            begin = lambda i: training.begin(settings, streams(0), i)
             ensemble.run(program, begin, numbers, data, lambda i, state: None, at_once=2)
 
         first = clocked(lambda run=run: run([0]))

@@ -21,7 +21,7 @@ from subclones import areas, interval, simulated
 
 import omicstl as otl
 from omicstl._core.random import Streams
-from omicstl.models import response_network
+from omicstl.models.response import network
 
 FIRST_SEED = 300
 WEIGHTS = (0.0, 0.1, 1.0)
@@ -32,7 +32,7 @@ def draw(kind: str, seed: int) -> dict[str, float]:
     row = {}
     for weight in WEIGHTS:
         options = otl.tl.ResponseNetwork(term=None, smoothness=weight)
-        score = response_network.fit(read.lines, read.target.cells, options, Streams(0)).score[:, 0]
+        score = network.fit(read.lines, read.target.cells, options, Streams(0)).score[:, 0]
         row[f"within, {weight:g}"], row[f"all, {weight:g}"] = areas(score, cells)
     return row
 

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import omicstl as otl
-from omicstl.models.deepprofile import DeepprofileModel
+from omicstl.models.factors.deepprofile.model import DeepprofileModel
 
 STEPS, TOP, N_OBS = 50, (100, 400), 256
 FITS = {

@@ -28,7 +28,8 @@ import pandas as pd
 from bench_plier import golden_table, machine
 
 import omicstl as otl
-from omicstl.models import plier_published, projection
+from omicstl.models.factors import projection
+from omicstl.models.factors.plier import published
 
 RECOUNT = (6750, 987, 628, 37_032)  # genes, factors, sets, samples
 
@@ -75,9 +76,9 @@ def noise(folder: Path, name: str, data: str) -> dict:
     y = ((x - x.mean(axis=0)) / x.std(axis=0, ddof=1)).T
     z, b, n = run["Z"], run["B"], run["B"].shape[1]
     exact = np.maximum(((y - z @ b) ** 2).sum(axis=1) / (n - 1), 1e-3)
-    result = plier_published.Published(Z=pd.DataFrame(z, list(run["genes"])), B=pd.DataFrame(b), L2=float(run["L2"]))
-    parts = plier_published.check(result)
-    model = plier_published.to_model(parts, None)
+    result = published.Published(Z=pd.DataFrame(z, list(run["genes"])), B=pd.DataFrame(b), L2=float(run["L2"]))
+    parts = published.check(result)
+    model = published.to_model(parts, None)
     plain = np.clip(1 - np.sum((z @ model.score_cov) * z, axis=1), 1e-3, 1)
     out = {"mean_noise": float(exact.mean())}
     rng = np.random.default_rng(0)

@@ -32,11 +32,11 @@ import original_scdeal as original
 from drug_response_data import area, rounded
 from fidelity_scdeal_parts import parts
 
+from omicstl._core.options.response import ResponseRidge
 from omicstl._core.random import Streams
-from omicstl._core.response import ResponseRidge
 from omicstl._data.blocks import ArrayRows
-from omicstl.models import response_fit
-from omicstl.models.screen import Cells, Lines
+from omicstl.models.response import fit as response_fit
+from omicstl.models.transfer.screen import Cells, Lines
 
 EPOCHS = 25
 QUOTED = {  # of the original's own modules, seeds 0 to 9, 25 epochs for each stage; measured elsewhere, not by this file

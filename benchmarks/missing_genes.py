@@ -19,7 +19,7 @@ import numpy as np
 from bench_plier import machine
 
 import omicstl as otl
-from omicstl.models import encoder_projection
+from omicstl.models.factors import encoder_projection
 
 SHARES, DRAWS = (0.7, 0.4, 0.15, 0.05), 3
 EXACT = 10**9  # observations of a reference whose variances are taken as they are

@@ -20,7 +20,7 @@ import numpy as np
 from bench_plier import machine
 
 import omicstl as otl
-from omicstl.kernels import agreement
+from omicstl.kernels import replicability
 
 PAIRS = {"neutrophil and monocyte": (["Neutrophil"], ["Monocyte"])}
 PAIRS["interferon alpha/beta and gamma"] = tuple(
@@ -73,12 +73,12 @@ def null(a: ad.AnnData, b: ad.AnnData, n: int) -> dict:
             ("effect_correlation_findings", 0, s["n_findings"]),
             ("sign_agreement", 0.5, s["n_findings"]),
         ):
-            interval = agreement.share_interval if name == "sign_agreement" else agreement.correlation_interval
+            interval = replicability.share_interval if name == "sign_agreement" else replicability.correlation_interval
             low, high = interval(s[name], size)
             row |= {name: s[f"{name}_low"] <= truth <= s[f"{name}_high"], f"{name}_independent": low <= truth <= high}
         rows.append(row)
     found = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    return {"n": n} | {k: [v, *np.round(agreement.share_interval(v, float(n)), 4)] for k, v in found.items()}
+    return {"n": n} | {k: [v, *np.round(replicability.share_interval(v, float(n)), 4)] for k, v in found.items()}
 
 
 def main() -> None:

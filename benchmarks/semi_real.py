@@ -30,10 +30,10 @@ from bench_plier import machine
 import omicstl as otl
 from omicstl._core.log import TransferWarning
 from omicstl._core.random import Streams
-from omicstl.models import response_fit, response_network
-from omicstl.models.response_smoothing import axes_of
-from omicstl.models.screen import Cells, Lines
-from omicstl.tl import _scdeal_input as given
+from omicstl.models.response import fit as response_fit, network
+from omicstl.models.response.smoothing import axes_of
+from omicstl.models.transfer.screen import Cells, Lines
+from omicstl.tl._scdeal import inputs
 
 WAYS = {
     "no alignment": otl.tl.ResponseRidge(align="none", smoothing=0.0, n_members=0),
@@ -149,7 +149,7 @@ def cluster_means(score: np.ndarray, cells: Cells, axes: np.ndarray | None = Non
 
 def network_scores(lines: Lines, cells: Cells) -> np.ndarray:
     """The deep level with its defaults; the weight of its term is chosen on lines that were left out."""
-    fit = response_network.fit(lines, cells, otl.tl.ResponseNetwork(), Streams(0))
+    fit = network.fit(lines, cells, otl.tl.ResponseNetwork(), Streams(0))
     print(f"network: {fit.chosen['reason']}")
     return fit.score.astype(float)
 
@@ -174,7 +174,7 @@ def main() -> None:
         start = cpu()
         otl.tl.scdeal(cells, bulk, exclude_lines=held, **options)
         seconds = cpu() - start
-        read = given.read(
+        read = inputs.read(
             cells,
             bulk,
             study_key=None,

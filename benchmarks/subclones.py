@@ -22,22 +22,22 @@ from scipy.stats import t as student
 
 import omicstl as otl
 from omicstl._core.random import Streams
-from omicstl.models import response_fit, response_smoothing as smoothing
-from omicstl.models.response_cells import standardised
-from omicstl.models.selection import auroc
-from omicstl.tl import _scdeal_input as given
+from omicstl.models.response import fit as response_fit, smoothing
+from omicstl.models.response.cells import standardised
+from omicstl.models.selection.criteria import auroc
+from omicstl.tl._scdeal import inputs
 
 FIRST_SEED = 100
 ALWAYS = 4.0
 WAYS = ("none", "chosen", "always 4")
 
 
-def simulated(kind: str, depth: float, seed: int) -> tuple[AnnData, given.Read]:
+def simulated(kind: str, depth: float, seed: int) -> tuple[AnnData, inputs.Read]:
     """Cells whose response is known, and what `tl.scdeal` reads of them and of the lines."""
     cells, lines, _ = otl.datasets.simulate_drug_response(
         400, 1000, 1500, state_separation=1.5, shift=1.0, depth=depth, response_by=kind, rng=seed
     )
-    read = given.read(
+    read = inputs.read(
         cells,
         lines,
         drugs=["ln_ic50"],

@@ -21,9 +21,9 @@ import pandas as pd
 from scipy.stats import norm, spearmanr
 
 from omicstl._core.random import streams
-from omicstl.models import evidence
-from omicstl.models.screen import Lines
-from omicstl.models.verdict import NEEDED, decide
+from omicstl.models.assess import gather
+from omicstl.models.assess.decide import NEEDED, decide
+from omicstl.models.transfer.screen import Lines
 
 ASIDE = ("shared genes", "gene identity", "kind of the cells", "scale of the cells")
 FEWEST_TARGET, FEWEST_VALUES = 20, 15
@@ -51,9 +51,9 @@ def over_drugs(values: pd.Series, drugs: pd.Series, n: int = 1000) -> tuple[floa
     return tuple(np.quantile(means, [0.025, 0.975]).round(3).tolist())
 
 
-def judge(lines: Lines, raw: np.ndarray, space: evidence.Space, drug: int) -> dict[str, object]:
+def judge(lines: Lines, raw: np.ndarray, space: gather.Space, drug: int) -> dict[str, object]:
     """Verdict on one drug, with the checks of `ASIDE` set aside, and the scores it judged."""
-    found = evidence.gather(lines, raw, drug, streams(0), space=space)
+    found = gather.gather(lines, raw, drug, streams(0), space=space)
     checks = [check for check in found.verdict.checks if check.name not in ASIDE]
     needed = [name for name in NEEDED if name not in ASIDE]
     verdict = decide(checks, found.verdict.score, needed=needed)
@@ -76,7 +76,7 @@ def lineages(bulk: ad.AnnData, drugs: list[str]) -> pd.DataFrame:
             continue
         here = tissue == name
         lines = Lines(x[~here], y[~here], np.array(drugs), np.zeros(len(drugs), bool), np.arange((~here).sum()).astype(str), tissue[~here])  # fmt: skip
-        space = evidence.build(lines, x[here])
+        space = gather.build(lines, x[here])
         for drug, label in enumerate(drugs):
             there = np.isfinite(y[here, drug])
             if there.sum() < FEWEST_VALUES:
@@ -96,7 +96,7 @@ def pseudo_cells(bulk: ad.AnnData, cells: ad.AnnData, drugs: list[str]) -> pd.Da
     y = -bulk.obsm["ln_ic50"][drugs].to_numpy(dtype=float)
     tissue = bulk.obs["tissue"].astype(str).to_numpy()
     lines = Lines(np.asarray(bulk.X, dtype=np.float32)[~held], y[~held], np.array(drugs), np.zeros(len(drugs), bool), np.arange((~held).sum()).astype(str), tissue[~held])  # fmt: skip
-    space = evidence.build(lines, raw)
+    space = gather.build(lines, raw)
     column = next(name for name in cells.obs if cells.obs[name].nunique() == held.sum())
     line, rows = cells.obs[column].astype(str).to_numpy(), []
     truth = pd.DataFrame(y, index=bulk.obs_names, columns=drugs)

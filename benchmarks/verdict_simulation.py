@@ -22,9 +22,9 @@ from scipy.stats import norm, spearmanr
 from verdict_cases import DETECTABLE, EXTRA, UNDETECTABLE, Case, cases, draw
 
 from omicstl._core.random import streams
-from omicstl.models import evidence
-from omicstl.models.screen import Lines
-from omicstl.models.verdict import STANDING, decide
+from omicstl.models.assess import gather
+from omicstl.models.assess.decide import STANDING, decide
+from omicstl.models.transfer.screen import Lines
 
 
 def wilson(k: int, n: int, level: float = 0.95) -> list[float]:
@@ -36,7 +36,7 @@ def wilson(k: int, n: int, level: float = 0.95) -> list[float]:
     return [round(max(0.0, middle - half), 3), round(min(1.0, middle + half), 3)]
 
 
-def judge(case: Case) -> tuple[evidence.Evidence, float]:
+def judge(case: Case) -> tuple[gather.Evidence, float]:
     """Verdict on a case from what a user would have: no truth. Returns its CPU seconds too."""
     obs = case.lines.obs
     lines = Lines(
@@ -53,7 +53,7 @@ def judge(case: Case) -> tuple[evidence.Evidence, float]:
     raw = np.log1p(counts / np.maximum(totals, 1)[:, None] * 1e4)
     known = {"depth": np.log1p(totals), "genes seen": (counts > 0).sum(axis=1)}
     start = time.process_time()
-    found = evidence.gather(lines, raw, 0, streams(case.number), confounders=known)
+    found = gather.gather(lines, raw, 0, streams(case.number), confounders=known)
     return found, time.process_time() - start
 
 

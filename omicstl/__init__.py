@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omicstl import datasets, get, io, metrics, pl, pp, tl
-    from omicstl._core.log import ConvergenceWarning, DesignWarning, ScaleWarning, TransferWarning
-    from omicstl._core.settings import settings
-    from omicstl._data.cite import cite
+    from . import datasets, get, io, metrics, pl, pp, tl
+    from ._core.log import ConvergenceWarning, DesignWarning, ScaleWarning, TransferWarning
+    from ._core.settings import settings
+    from ._data.cite import cite
 
 __version__ = "0.1.0"
 

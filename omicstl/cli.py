@@ -163,7 +163,7 @@ def _files(part: argparse.ArgumentParser, what: str) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from omicstl.demo import demo
+    from .demo import demo
 
     demo(arguments.folder)
 

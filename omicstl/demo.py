@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from omicstl import datasets, pl, tl
 from omicstl._core.log import ConvergenceWarning, TransferWarning, progress as progress_bar
 from omicstl._core.random import streams
+
+from . import datasets, pl, tl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

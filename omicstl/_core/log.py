@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from omicstl._core.checks import check_flag
-from omicstl._core.settings import settings
+from .checks import check_flag
+from .settings import settings
 
 _PACKAGE = "omicstl"
 NOTICE = 25  # between info and warning

@@ -7,7 +7,7 @@ import secrets
 
 import numpy as np
 
-from omicstl._core.types import SeedLike
+from .types import SeedLike
 
 _ENTROPY_BITS = 63  # what fits a signed 64-bit integer, so that `uns` can hold it
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from omicstl._core.checks import missing_key
+from .checks import missing_key
 
 SCALES = ("counts", "log", "zscore", "any")
 LAYOUTS = ("dense", "csr", "csc", "backed", "dask")

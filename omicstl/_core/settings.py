@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omicstl._core.checks import check_flag, check_number, near_miss
+from .checks import check_flag, check_number, near_miss
 
 
 class _Option(NamedTuple):

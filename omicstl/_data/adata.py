@@ -11,8 +11,9 @@ from anndata import AnnData
 from omicstl._core.checks import check_choice, check_text, listed, missing_key
 from omicstl._core.log import ScaleWarning, warn
 from omicstl._core.optional import need
-from omicstl._data.blocks import RowSource, SubsetRows, row_source
 from omicstl.kernels import stats
+
+from .blocks import RowSource, SubsetRows, row_source
 
 _HUGE = 1e15
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from omicstl._core.checks import check_key_name
 from omicstl._core.log import warn
-from omicstl._data.blocks import row_source
-from omicstl._data.store import digest, read_model, write_model
-from omicstl._data.tree import flatten, raw_bytes
+
+from .blocks import row_source
+from .store import digest, read_model, write_model
+from .tree import flatten, raw_bytes
 
 _MANIFEST = "checkpoint.npz"
 _MEMBER, _RUNNING = "member_{}.npz", "running_{}.npz"

@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from omicstl._core.checks import check_flag, check_key_name
-from omicstl._data.adata import check_adata
+
+from .adata import check_adata
 
 _ABSENT = object()
 _MAX_COLUMNS = 64

@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import sparse
 
 from omicstl._core.checks import check_number, listed
-from omicstl._data.features import match_features, no_overlap_message
-from omicstl._data.gmt import parse_gmt
+
+from .features import match_features, no_overlap_message
+from .gmt import parse_gmt
 
 _KINDS = (
     "the path of a .gmt or .gmt.gz file, a dict of set name to genes, a DataFrame with columns 'source' and 'target', "

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_text, listed, missing_key
-from omicstl._data.features import identifier_kind
+
+from .features import identifier_kind
 
 BUNDLED = {"symbol": "gene_name", "ensembl": "ensembl_id"}
 """Columns of the bundled table by the kind of their names."""

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_text, missing_key
-from omicstl._data import adata as reader
-from omicstl._data.blocks import row_source
+
+from . import adata as reader
+from .blocks import row_source
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from omicstl._data.blocks import _is_dask, block_rows, row_source
-from omicstl._data.identifiers import bare_names
+from .blocks import _is_dask, block_rows, row_source
+from .identifiers import bare_names
 
 RULES = ("sum", "mean", "largest")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed, missing_key
-from omicstl._data.adata import check_adata
+
+from .adata import check_adata
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from omicstl._data.tree import MAX_ARRAYS, combined, digest, flatten, leaf_digests, n_bytes, nest
+from .tree import MAX_ARRAYS, combined, digest, flatten, leaf_digests, n_bytes, nest
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "digest", "n_bytes", "read_model", "write_model"]
 

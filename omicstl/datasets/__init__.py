@@ -1,13 +1,13 @@
 """Data that come with the package, gene sets, and simulations with a known truth."""
 
-from omicstl.datasets._cells import pbmc_citeseq
-from omicstl.datasets._cohorts import sle_adult, sle_pediatric
-from omicstl.datasets._gene_sets import gene_sets
-from omicstl.datasets._identifiers import gene_identifiers
-from omicstl.datasets._multiplier import multiplier_scores
-from omicstl.datasets._reference import blood_reference
-from omicstl.datasets._simulate import PathwayTruth, simulate_pathways
-from omicstl.datasets._simulate_drug_response import DrugResponseTruth, simulate_drug_response
+from ._cells import pbmc_citeseq
+from ._cohorts import sle_adult, sle_pediatric
+from ._gene_sets import gene_sets
+from ._identifiers import gene_identifiers
+from ._multiplier import multiplier_scores
+from ._reference import blood_reference
+from ._simulate import PathwayTruth, simulate_pathways
+from ._simulate_drug_response import DrugResponseTruth, simulate_drug_response
 
 __all__ = [
     "DrugResponseTruth",

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from omicstl.datasets._files import data_file
+from ._files import data_file
 
 
 def pbmc_citeseq() -> ad.AnnData:

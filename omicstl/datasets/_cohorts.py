@@ -6,7 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from omicstl.datasets._files import data_file
+from ._files import data_file
 
 _STEP = np.float32(1 / 32)  # the values are whole multiples of it
 

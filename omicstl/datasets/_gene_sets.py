@@ -7,7 +7,8 @@ from importlib.resources import as_file
 
 from omicstl._core.checks import check_choice
 from omicstl._data.gmt import GmtSet, parse_gmt
-from omicstl.datasets._files import data_file
+
+from ._files import data_file
 
 _FILES = {"blood": "blood.gmt", "pid": "pid.gmt.gz", "reactome": "reactome.gmt.gz"}
 

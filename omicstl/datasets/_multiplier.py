@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from omicstl.datasets._files import data_file
+from ._files import data_file
 
 
 def multiplier_scores() -> pd.DataFrame:

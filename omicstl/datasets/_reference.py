@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from omicstl._core.log import info, warn
 from omicstl._core.settings import settings
-from omicstl.datasets._cohorts import sle_pediatric
-from omicstl.datasets._files import data_file
-from omicstl.datasets._gene_sets import gene_sets
+
+from ._cohorts import sle_pediatric
+from ._files import data_file
+from ._gene_sets import gene_sets
 
 if TYPE_CHECKING:
     from omicstl.models.base import Model

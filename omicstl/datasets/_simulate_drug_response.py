@@ -11,7 +11,8 @@ import pandas as pd
 from omicstl._core.checks import check_choice, check_number
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl.datasets._drug_response_parts import (
+
+from ._drug_response_parts import (
     N_PROGRAMMES,
     Biology,
     States,

@@ -11,8 +11,9 @@ import pandas as pd
 
 from omicstl._core.checks import listed
 from omicstl._data.results import TEST_KIND, factor_names, key_of_test, score_key, stability_of
-from omicstl.get._model import model
-from omicstl.models import annotation
+from omicstl.models.factors import annotation
+
+from ._model import model
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from omicstl.get._model import model
-from omicstl.models import annotation
+from omicstl.models.factors import annotation
+
+from ._model import model
 
 if TYPE_CHECKING:
     from anndata import AnnData

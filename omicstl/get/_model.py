@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omicstl._core.checks import listed, missing_key
 from omicstl._data import store
 from omicstl._data.adata import check_adata, read_uns
-from omicstl.models import base
+from omicstl.models import base, kinds
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,7 +67,7 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
         if Path(adata).suffix.lower() == ".rds":
             msg = f"{str(adata)!r} is an R file. Read a PLIER result first: otl.io.read_plier({str(adata)!r})."
             raise ValueError(msg)
-        return base.from_dict(store.read_model(adata))
+        return kinds.from_dict(store.read_model(adata))
     if isinstance(adata, base.Model):
         return adata
     if not hasattr(adata, "uns"):
@@ -87,7 +87,7 @@ def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
                 f"(digest {str(entry['reference']['digest'])[:12]}). Pass that reference."
             )
             raise KeyError(msg)
-        if isinstance(entry, Mapping) and entry.get("kind") in base.KINDS:
+        if isinstance(entry, Mapping) and entry.get("kind") in kinds.KINDS:
             msg = f"adata.uns[{key!r}] has lost its model. {_CONCAT}."
             raise ValueError(msg)
         raise missing_key(key, "models of adata.uns", list(fits))
@@ -140,7 +140,7 @@ def _stored(entry: Mapping[str, Any], key: str) -> Model:
         tree = store.read_model(path)
     try:
         digest = store.digest(dict(tree))
-        found = base.from_dict(dict(tree))
+        found = kinds.from_dict(dict(tree))
     except KeyError as error:
         msg = f"The model in adata.uns[{key!r}] is incomplete: {error} is missing. {_CONCAT}."
         raise ValueError(msg) from None

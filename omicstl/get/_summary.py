@@ -11,8 +11,9 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_number
 from omicstl._data.results import score_key
-from omicstl.get._model import model
-from omicstl.models import annotation
+from omicstl.models.factors import annotation
+
+from ._model import model
 
 if TYPE_CHECKING:
     from omicstl.models.base import Model

@@ -16,8 +16,9 @@ from omicstl._core.log import info, warn
 from omicstl._core.optional import need
 from omicstl._core.random import Streams, streams
 from omicstl._data.blocks import block_rows
-from omicstl.io._archs4_choice import Choice, Rules, choose, rules
-from omicstl.io._archs4_file import (
+
+from ._archs4_choice import Choice, Rules, choose, rules
+from ._archs4_file import (
     EXPRESSION,
     NUMBERS,
     CountFile,

@@ -11,7 +11,8 @@ import pandas as pd
 
 from omicstl._core.checks import check_number, check_text, listed
 from omicstl._core.log import warn
-from omicstl.io._archs4_file import Layout, read_field, read_numbers
+
+from ._archs4_file import Layout, read_field, read_numbers
 
 if TYPE_CHECKING:
     import h5py

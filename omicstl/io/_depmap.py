@@ -10,17 +10,9 @@ from anndata import AnnData
 
 from omicstl._core.checks import listed
 from omicstl._core.log import ScaleWarning, info, warn
-from omicstl.io._depmap_match import Matches, match_lines
-from omicstl.io._screen_tables import (
-    column_names,
-    existing,
-    gene,
-    header,
-    parse,
-    stripped,
-    text_columns,
-    wrong_file,
-)
+
+from ._depmap_match import Matches, match_lines
+from ._screen_tables import column_names, existing, gene, header, parse, stripped, text_columns, wrong_file
 
 _KEY = "depmap"
 _EXPRESSION = "DepMap's expression"

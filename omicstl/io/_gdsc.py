@@ -10,7 +10,8 @@ from anndata import AnnData
 
 from omicstl._core.checks import listed
 from omicstl._core.log import info
-from omicstl.io._screen_tables import column_names, existing, numbers, stripped, text_columns, wrong_file
+
+from ._screen_tables import column_names, existing, numbers, stripped, text_columns, wrong_file
 
 _KEY = "gdsc"
 _WANTED = "GDSC's fitted dose response (GDSC2_fitted_dose_response)"

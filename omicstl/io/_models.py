@@ -9,8 +9,8 @@ import pandas as pd
 
 from omicstl._core.checks import check_number, listed
 from omicstl._data import store
-from omicstl.models import base
-from omicstl.models.factor_table import FactorTable
+from omicstl.models import base, kinds
+from omicstl.models.factors.factor_table import FactorTable
 
 
 def write_model(path: str | Path, model: base.Model) -> None:
@@ -90,7 +90,7 @@ def read_model(path: str | Path) -> base.Model:
     >>> otl.io.read_model(path).names.tolist()
     ['LV1']
     """
-    found: base.Model = base.from_dict(store.read_model(path))
+    found: base.Model = kinds.from_dict(store.read_model(path))
     return found
 
 

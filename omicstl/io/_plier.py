@@ -10,12 +10,12 @@ import pandas as pd
 
 from omicstl._core.log import ScaleWarning, info, warn
 from omicstl._core.optional import need
-from omicstl.models import plier_published as published
+from omicstl.models.factors.plier import published
 
 from . import _plier_tables as tables, _rds
 
 if TYPE_CHECKING:
-    from omicstl.models.plier import PlierModel
+    from omicstl.models.factors.plier.model import PlierModel
 
     from ._rds_values import Value
 

@@ -12,7 +12,8 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_flag, check_text, listed, near_miss
 from omicstl._core.log import ScaleWarning, info, warn
-from omicstl.io._refinebio_folder import Table, Values, description, read_metadata, read_values, tables
+
+from ._refinebio_folder import Table, Values, description, read_metadata, read_values, tables
 
 _KEY = "refinebio"
 _LOG_HIGHEST = 100.0  # of a logarithm of expression

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy.linalg import cho_factor, cho_solve
 
-from omicstl.kernels.mmd import squared_distances
+from .mmd import squared_distances
 
 
 class Kliep(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy.stats import rankdata
 
-from omicstl.kernels.permutation import permutation_p
+from .permutation import permutation_p
 
 TRAIN = 0.25
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 
-from omicstl.kernels.permutation import permutation_p
+from .permutation import permutation_p
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 BLOCK = 1024

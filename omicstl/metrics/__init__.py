@@ -1,22 +1,22 @@
 """Measures of fits and transfers: they return values and write nothing."""
 
-from omicstl.metrics._active_units import active_units
-from omicstl.metrics._calibration import calibration
-from omicstl.metrics._collection_auc import collection_auc
-from omicstl.metrics._coverage import coverage
-from omicstl.metrics._da_bound import Bound, da_bound
-from omicstl.metrics._domain_distance import DomainDistance, domain_distance
-from omicstl.metrics._factor_recovery import factor_recovery
-from omicstl.metrics._importance_weights import ImportanceWeights, importance_weights
-from omicstl.metrics._label_shift import LabelShift, label_shift
-from omicstl.metrics._latent_stability import latent_stability
-from omicstl.metrics._match_factors import match_factors
-from omicstl.metrics._negative_transfer import NegativeTransfer, negative_transfer
-from omicstl.metrics._reconstruction import reconstruction
-from omicstl.metrics._replication import Replication, replication
-from omicstl.metrics._separation import Separation, separation
-from omicstl.metrics._shift_report import ShiftReport, shift_report
-from omicstl.metrics._transferability import Transferability, transferability
+from ._active_units import active_units
+from ._calibration import calibration
+from ._collection_auc import collection_auc
+from ._coverage import coverage
+from ._da_bound import Bound, da_bound
+from ._domain_distance import DomainDistance, domain_distance
+from ._factor_recovery import factor_recovery
+from ._importance_weights import ImportanceWeights, importance_weights
+from ._label_shift import LabelShift, label_shift
+from ._latent_stability import latent_stability
+from ._match_factors import match_factors
+from ._negative_transfer import NegativeTransfer, negative_transfer
+from ._reconstruction import reconstruction
+from ._replication import Replication, replication
+from ._separation import Separation, separation
+from ._shift_report import ShiftReport, shift_report
+from ._transferability import Transferability, transferability
 
 __all__ = [
     "Bound",

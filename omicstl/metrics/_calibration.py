@@ -11,7 +11,8 @@ from scipy.special import ndtri
 
 from omicstl._core.checks import check_number
 from omicstl.kernels import similarity
-from omicstl.metrics._truth import planted
+
+from ._truth import planted
 
 
 def calibration(

@@ -14,8 +14,9 @@ from omicstl._core.checks import check_number, listed
 from omicstl._core.log import info, warn
 from omicstl._data import genesets
 from omicstl.kernels import enrichment
-from omicstl.metrics._models import resolve
 from omicstl.models.base import Model
+
+from ._models import resolve
 
 
 def collection_auc(

@@ -10,8 +10,9 @@ from anndata import AnnData
 
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl.metrics import _domains
-from omicstl.models import da_bound as model
+from omicstl.models.shift import bound as model
+
+from . import _domains
 
 LEAST_LABELS = 20
 

@@ -13,7 +13,8 @@ from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import domain_distance as kernel, mmd
 from omicstl.kernels.permutation import permutation_p
-from omicstl.metrics import _domains
+
+from . import _domains
 
 METHODS = ("mmd", "proxy_a", "classifier_auc", "coral", "sliced_wasserstein")
 

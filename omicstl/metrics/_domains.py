@@ -12,7 +12,7 @@ from anndata import AnnData
 from omicstl._core.checks import check_number, check_text, listed, missing_key, near_miss
 from omicstl._data import adata as reader
 from omicstl._data.obsm import read_obsm
-from omicstl.models import domain_space
+from omicstl.models.shift import space as domain_space
 
 LEAST = 10
 LARGEST = 1e15  # squares of larger values, and their sums, leave the range of float32

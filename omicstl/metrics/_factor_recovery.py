@@ -7,7 +7,8 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl.kernels import similarity
-from omicstl.metrics._truth import planted
+
+from ._truth import planted
 
 
 def factor_recovery(adata: AnnData, truth: pd.DataFrame | np.ndarray, *, key: str | None = None) -> pd.DataFrame:

@@ -14,8 +14,9 @@ from omicstl._core.log import ConvergenceWarning, TransferWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import domain_distance
-from omicstl.metrics import _domains
-from omicstl.models import domain_weights
+from omicstl.models.shift import importance_weights as domain_weights
+
+from . import _domains
 
 LEAST_SHARE = 0.1
 MOST_AUROC = 0.98

@@ -13,8 +13,9 @@ from omicstl._core.checks import check_choice, check_number
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl.metrics import _domains
-from omicstl.models import label_shift as model
+from omicstl.models.shift import label_shift as model
+
+from . import _domains
 
 LEAST_OF_CLASS = 5
 MOST_CONDITION = 30.0

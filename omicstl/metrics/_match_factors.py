@@ -13,8 +13,9 @@ from omicstl._core.checks import check_choice
 from omicstl._data.features import match_features, no_overlap_message
 from omicstl._data.results import factor_names, score_key
 from omicstl.kernels import matching
-from omicstl.metrics._models import resolve
 from omicstl.models.base import Model
+
+from ._models import resolve
 
 
 class _Side(NamedTuple):

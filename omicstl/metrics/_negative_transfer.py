@@ -14,7 +14,8 @@ from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.obsm import read_obsm
 from omicstl.kernels.paired_bootstrap import MEASURES, OF_CLASSES, paired_gap
-from omicstl.metrics import _domains
+
+from . import _domains
 
 LEAST = 10
 FEW_BLOCKS = 6

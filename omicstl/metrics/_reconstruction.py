@@ -15,8 +15,9 @@ from omicstl._data import adata as reader
 from omicstl._data.features import match_features, no_overlap_message
 from omicstl._data.results import score_key
 from omicstl.kernels import matching, stats
-from omicstl.metrics._models import resolve
 from omicstl.models.base import Model
+
+from ._models import resolve
 
 
 def reconstruction(

@@ -9,8 +9,9 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_number
-from omicstl.kernels import agreement, enrichment
-from omicstl.metrics._replication_input import check_comparable, side
+from omicstl.kernels import enrichment, replicability
+
+from ._replication_input import check_comparable, side
 
 
 class Replication(NamedTuple):
@@ -163,7 +164,7 @@ def _factors(of_a: pd.DataFrame, of_b: pd.DataFrame, fdr: float) -> pd.DataFrame
     p = of_b["p"].to_numpy(dtype=np.float64)
     p = np.where(same, p / 2, 1 - p / 2)
     fdr_b = enrichment.benjamini_hochberg(np.where(finding, p, np.nan))
-    both = agreement.combine(effects, np.column_stack([_se(of_a), _se(of_b)]))
+    both = replicability.combine(effects, np.column_stack([_se(of_a), _se(of_b)]))
     columns = {"factor": of_a.index.to_numpy(dtype=object)}
     for name, table in (("a", of_a), ("b", of_b)):
         for ending in ("", "_low", "_high"):
@@ -179,7 +180,7 @@ def _factors(of_a: pd.DataFrame, of_b: pd.DataFrame, fdr: float) -> pd.DataFrame
 def _se(table: pd.DataFrame) -> np.ndarray:
     """Standard errors of the standardised effects; where an effect is exactly 0 in both units, from the intervals."""
     effect, t, df = (table[name].to_numpy(dtype=np.float64) for name in ("effect_sd", "t", "df"))
-    se = agreement.standard_error(effect, t, df)
+    se = replicability.standard_error(effect, t, df)
     width, whole = (
         (table[f"{name}_high"] - table[f"{name}_low"]).to_numpy(dtype=np.float64) for name in ("effect_sd", "ci")
     )
@@ -200,11 +201,11 @@ def _summary(factors: pd.DataFrame, correlations: list[np.ndarray], n_not_tested
     effects = [factors[name].to_numpy() for name in ("effect_a", "effect_b")]
     inside = np.ix_(finding, finding)
     share = float(same.mean()) if n else np.nan
-    n_signs = agreement.effective_signs(effects[0][finding] > 0, correlations[1][inside]) if n else np.nan
-    values |= _measured("sign_agreement", share, agreement.share_interval(share, n_signs), n_signs)
+    n_signs = replicability.effective_signs(effects[0][finding] > 0, correlations[1][inside]) if n else np.nan
+    values |= _measured("sign_agreement", share, replicability.share_interval(share, n_signs), n_signs)
     for name, rows in (("effect_correlation", np.ones_like(finding)), ("effect_correlation_findings", finding)):
         r, n_pairs = _correlation(effects, correlations, rows)
-        values |= _measured(name, r, agreement.correlation_interval(r, n_pairs), n_pairs)
+        values |= _measured(name, r, replicability.correlation_interval(r, n_pairs), n_pairs)
     return pd.Series(values, dtype=np.float64)
 
 
@@ -217,5 +218,5 @@ def _correlation(effects: list[np.ndarray], residual: list[np.ndarray], rows: np
     if rows.sum() < 3:
         return np.nan, np.nan
     (a, b), (r_a, r_b) = (values[rows] for values in effects), (values[np.ix_(rows, rows)] for values in residual)
-    n = np.minimum(agreement.effective_number(a, r_b), agreement.effective_number(b, r_a))
+    n = np.minimum(replicability.effective_number(a, r_b), replicability.effective_number(b, r_a))
     return (np.nan if np.isnan(n) else float(np.corrcoef(a, b)[0, 1])), float(n)

@@ -13,8 +13,9 @@ from anndata import AnnData
 from omicstl import get
 from omicstl._core.checks import check_number, listed, near_miss
 from omicstl._data.results import factor_names, score_key
-from omicstl.metrics._models import resolve
 from omicstl.models.base import Model
+
+from ._models import resolve
 
 
 class Separation(NamedTuple):

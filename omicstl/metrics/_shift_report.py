@@ -12,8 +12,9 @@ from anndata import AnnData
 from omicstl._core.checks import check_number
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl.metrics import _domains
-from omicstl.models import shift
+from omicstl.models.shift import kinds
+
+from . import _domains
 
 
 class ShiftReport(NamedTuple):
@@ -133,7 +134,7 @@ def shift_report(
     choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
     found, y_source, y_target = _domains.read_labelled(adata, choice, label, random.generator("rows"))
     _check_labels(y_source, label.names, label_key, found.source)
-    result = shift.name_shift(
+    result = kinds.name_shift(
         found.x_source, y_source, found.x_target, y_target, n_classes=len(label.names), random=random, alpha=alpha
     )
     table = pd.DataFrame(
@@ -150,8 +151,8 @@ def shift_report(
 
 def _check_labels(y: np.ndarray, names: list[str], key: str, source: str) -> None:
     known = y[np.isfinite(y)]
-    if known.size < shift.LEAST_LABELS:
-        msg = f"The source {source!r} has {known.size} labels in adata.obs[{key!r}]; at least {shift.LEAST_LABELS} are needed."
+    if known.size < kinds.LEAST_LABELS:
+        msg = f"The source {source!r} has {known.size} labels in adata.obs[{key!r}]; at least {kinds.LEAST_LABELS} are needed."
         raise ValueError(msg)
     if np.unique(known).size < 2:
         one = names[int(known[0])] if names else f"{known[0]:g}"

@@ -13,7 +13,8 @@ from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import logme as kernel
 from omicstl.kernels.permutation import permutation_p
-from omicstl.metrics import _domains
+
+from . import _domains
 
 METHODS = ("logme", "h_score", "leep")
 LEAST = 10

@@ -1,25 +1,10 @@
-"""What every fitted model offers, and how one is rebuilt from its stored form."""
+"""What every fitted model offers."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-
-from omicstl._core.checks import listed
-
-KINDS = {
-    "plier": "plier.PlierModel",
-    "factor_table": "factor_table.FactorTable",
-    "vae": "vae_model.VaeModel",
-    "deepprofile": "deepprofile.DeepprofileModel",
-    "gene_modules": "gene_modules.GeneModules",
-    "adapt": "adapt_model.AdaptModel",
-    "adapt_network": "adapt_deep.NetworkAdaptModel",
-    "scdeal": "response.ResponseModel",
-    "scdeal_network": "response_network_model.NetworkModel",
-}
 
 
 @runtime_checkable
@@ -73,20 +58,3 @@ class EncoderModel(Model, Protocol):
     def embed(self, z: np.ndarray, covariates: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Scores and their standard deviations, each (n, k) float32, of standardised rows (n, p) float32 without gaps."""
         ...
-
-
-def from_dict(tree: dict[str, Any]) -> Any:
-    """Rebuild a model from its stored form; the kind names the class."""
-    kind, version = tree.get("kind"), tree.get("version")
-    if kind not in KINDS:
-        msg = f"This is no omicstl model: kind {kind!r}, known kinds: {listed(sorted(KINDS))}."
-        raise ValueError(msg)
-    module, name = KINDS[kind].split(".")
-    cls = getattr(import_module(f"omicstl.models.{module}"), name)
-    if not isinstance(version, (int, np.integer)) or not 1 <= int(version) <= cls.version:
-        msg = (
-            f"This {kind} model has version {version!r}, and this omicstl reads versions 1 to {cls.version}. "
-            "Install a newer omicstl, or fit the model again."
-        )
-        raise ValueError(msg)
-    return cls.from_dict(tree)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from omicstl._core.alignment import MEDIAN, Alignment, Cdan, Dann, DeepCoral, Mmd, SlicedWasserstein
+from omicstl._core.options.alignment import MEDIAN, Alignment, Cdan, Dann, DeepCoral, Mmd, SlicedWasserstein
 
 Params = Mapping[str, Any]
 TINY = 1e-12

@@ -12,18 +12,7 @@ from omicstl._core.checks import missing_key
 
 from ._networks import size_colours, table_of
 from ._style import INK, axes, clean, legend_below, mix
-from ._text import (
-    LEAST_FONT,
-    NARROW,
-    cell,
-    inner,
-    label_room,
-    labels,
-    plural,
-    points,
-    set_title,
-    text_width,
-)
+from ._text import LEAST_FONT, NARROW, cell, inner, label_room, labels, plural, points, set_title, text_width
 
 if TYPE_CHECKING:
     from anndata import AnnData

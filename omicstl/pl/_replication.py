@@ -12,19 +12,7 @@ from omicstl._core.checks import check_number, missing_key
 
 from ._place import place_labels
 from ._style import ACCENT, DEEP, EMPTY, INK, axes, clean, legend_below, mix
-from ._text import (
-    NARROW,
-    cell,
-    contrast_text,
-    fitted,
-    inner,
-    labels,
-    plural,
-    points,
-    set_title,
-    set_xlabel,
-    text_width,
-)
+from ._text import NARROW, cell, contrast_text, fitted, inner, labels, plural, points, set_title, set_xlabel, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,7 +20,7 @@ from omicstl.kernels.mad import median_absolute_deviation
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from omicstl.models.gene_modules import Fit, GeneModules
+    from omicstl.models.factors.gene_modules import Fit, GeneModules
 
 N_STARTS, MAX_ITER = 5, 100
 MANY_GENES = 10_000  # above, z-scores of few observations are kept in memory instead of the correlations of all genes
@@ -143,7 +143,7 @@ def gene_modules(
     chosen = expression.select(kept)
     mean, scale = seen.mean[kept], np.sqrt(seen.variance[kept])
 
-    from omicstl.models.gene_modules import fit_modules
+    from omicstl.models.factors.gene_modules import fit_modules
 
     fit = fit_modules(
         _points(chosen, mean, scale),

@@ -17,7 +17,7 @@ from omicstl._data import genesets
 from omicstl._data.commit import Result, check_target, commit
 from omicstl._data.results import factor_names, score_key
 from omicstl.kernels import overrepresentation as kernel
-from omicstl.models import annotation
+from omicstl.models.factors import annotation
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -16,7 +16,7 @@ from omicstl._data import adata as reader
 from omicstl._data.commit import Result, check_target, commit
 from omicstl._data.features import match_features
 from omicstl.kernels import stats
-from omicstl.models.plier import PlierConfig, PlierModel, prepare
+from omicstl.models.factors.plier.model import PlierConfig, PlierModel, prepare
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -139,7 +139,7 @@ def stability(
     holdout = 0.2 if params["holdout"] is None else float(params["holdout"])  # None: the fit was given its own
     random = streams(rng)
     scores = np.asarray(adata.obsm[key])
-    from omicstl.models.stability import refit_plier
+    from omicstl.models.factors.plier.stability import refit_plier
 
     with progress_bar(n_refits, "refits", progress) as bar:
         refits = refit_plier(model, data, expression.rows, scores, pairs, config, n_refits, holdout, random, bar.update)

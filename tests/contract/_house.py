@@ -19,7 +19,7 @@ def files() -> list[Path]:
 
 
 def module_name(path: Path) -> str:
-    """``omicstl/tl/_plier.py`` is ``omicstl.tl._plier``, ``omicstl/tl/__init__.py`` is ``omicstl.tl``."""
+    """``omicstl/tl/_plier/verb.py`` is ``omicstl.tl._plier.verb``, ``omicstl/tl/__init__.py`` is ``omicstl.tl``."""
     parts = ("omicstl", *path.relative_to(PACKAGE).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

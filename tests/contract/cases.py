@@ -182,7 +182,7 @@ CASES = {
             "plier",
             _writes("project"),
             2,
-            "omicstl.models.projection.score_rows",
+            "omicstl.models.factors.projection.score_rows",
         ),
         Case(
             "tl.stability",
@@ -240,7 +240,7 @@ CASES = {
             "vae",
             _writes("vae"),
             2,
-            "omicstl.models.vae_fit.train",
+            "omicstl.models.factors.vae.fit.train",
             seeded=True,
         ),
         Case(
@@ -250,7 +250,7 @@ CASES = {
             "plier_assessment",
             _writes("assess"),
             0,
-            "omicstl.tl._assess_projection.decide",
+            "omicstl.tl._assess.projection.decide",
         ),
         Case(
             "tl.adapt",
@@ -261,7 +261,7 @@ CASES = {
             "adapt",
             _writes("adapt"),
             2,
-            "omicstl.models.heads.fit_head",
+            "omicstl.models.transfer.heads.fit_head",
             seeded=True,
         ),
         Case(
@@ -271,7 +271,7 @@ CASES = {
             "scdeal",
             _writes("scdeal"),
             4,
-            "omicstl.models.response_fit.fit_ridge",
+            "omicstl.models.response.fit.fit_ridge",
             seeded=True,
         ),
         Case(
@@ -281,7 +281,7 @@ CASES = {
             "scdeal",
             _writes("predict"),
             3,
-            "omicstl.models.response_report.novelty_of",
+            "omicstl.models.response.report.novelty_of",
         ),
         Case(
             "pp.gene_modules",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import omicstl as otl
-from omicstl.models.base import KINDS
+from omicstl.models.kinds import KINDS
 
 FOLDER = Path(__file__).parents[1] / "data" / "models"
 LINES, CELLS = 101, 211  # primes, which no other size is a multiple of

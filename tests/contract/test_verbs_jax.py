@@ -9,7 +9,7 @@ import pytest
 
 import omicstl as otl
 from omicstl.kernels import elastic_net
-from omicstl.models import plier_loop
+from omicstl.models.factors.plier import loop
 from tests.contract.cases import CASES, N_OBS, N_VARS, cohort, fitted, gene_sets, plier
 from tests.support.snapshots import changes, snapshot
 
@@ -142,7 +142,7 @@ def test_a_working_set_that_is_too_small_grows_to_the_same_answer(monkeypatch):
         return real(gram, k, size)
 
     monkeypatch.setattr(elastic_net, "start", start)
-    monkeypatch.setattr(plier_loop, "WORKING_SET", 2)
+    monkeypatch.setattr(loop, "WORKING_SET", 2)
     plier(small, set_penalty=1e-4)
     assert sizes[:2] == [2, 4]
     a, b = otl.get.model(large), otl.get.model(small)

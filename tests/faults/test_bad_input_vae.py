@@ -119,9 +119,9 @@ def test_refused(name, tmp_path, monkeypatch):
 
 
 def test_a_model_too_large_is_refused_before_the_fit(monkeypatch):
-    from omicstl.models import vae_fit
+    from omicstl.models.factors.vae import fit
 
-    monkeypatch.setattr(vae_fit, "fit_vae", lambda *args, **kwargs: pytest.fail("it was fitted"))
+    monkeypatch.setattr(fit, "fit_vae", lambda *args, **kwargs: pytest.fail("it was fitted"))
     with otl.settings.override(model_in_adata=10_000):
         refusals.refused(
             otl.tl.vae,
@@ -134,7 +134,7 @@ def test_a_model_too_large_is_refused_before_the_fit(monkeypatch):
 
 def test_the_size_is_known_before_the_fit():
     from omicstl._data import store
-    from omicstl.models.vae_options import VaeOptions, size_in_bytes
+    from omicstl.models.factors.vae.options import VaeOptions, size_in_bytes
 
     for hidden in ((9, 5), ()):
         adata = logs()

@@ -7,10 +7,10 @@ from anndata import AnnData
 
 import omicstl as otl
 from omicstl._data import checkpoints
-from omicstl.models import attributions as model_part
-from omicstl.models.vae_axes import principal_axes
-from omicstl.models.vae_data import Standardised
-from omicstl.tl import _vae_input
+from omicstl.models.factors import attributions as model_part
+from omicstl.models.factors.autoencoder.axes import principal_axes
+from omicstl.models.factors.autoencoder.rows import Standardised
+from omicstl.tl._vae import inputs
 
 QUICK = otl.tl.Training(epochs=2)
 
@@ -113,7 +113,7 @@ def test_failed_refit_keeps_the_fit_before(monkeypatch):
 def test_ensemble_of_large_data_with_a_folder(tmp_path, monkeypatch):
     in_memory = cohort()
     ensemble(in_memory, batch_key="batch")
-    monkeypatch.setattr(_vae_input, "IN_MEMORY", 0)
+    monkeypatch.setattr(inputs, "IN_MEMORY", 0)
     for _ in range(2):
         adata = cohort()
         ensemble(adata, batch_key="batch", checkpoint=tmp_path)

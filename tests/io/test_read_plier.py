@@ -16,7 +16,8 @@ from scipy.stats import mannwhitneyu
 
 import omicstl as otl
 from omicstl._data import store
-from omicstl.models import plier_published, projection
+from omicstl.models.factors import projection
+from omicstl.models.factors.plier import published as plier_published
 from tests.contract.cases import fitted, query
 from tests.support.rds import factor, frame, integer, listing, matrix, rds, real, strings
 
@@ -260,7 +261,7 @@ def test_round_trip_in_a_file(parts, write, tmp_path):
     assert same(otl.io.read_model(tmp_path / "m.npz"), model)
     tree = model.to_dict() | {"version": 1}
     with pytest.raises(KeyError, match="mean"):
-        otl.models.base.from_dict(tree)
+        otl.models.kinds.from_dict(tree)
     assert otl.get.model(fitted()).to_dict()["version"] == 1  # complete models are written as ever
 
 

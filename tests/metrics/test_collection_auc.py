@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 import omicstl as otl
-from omicstl.models.factor_table import FactorTable
+from omicstl.models.factors.factor_table import FactorTable
 
 GENES = [f"g{i}" for i in range(120)]
 

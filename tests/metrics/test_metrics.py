@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import omicstl as otl
-from omicstl.models.factor_table import FactorTable
+from omicstl.models.factors.factor_table import FactorTable
 
 
 def table(loadings, features=None, names=None):

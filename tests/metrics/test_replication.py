@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import omicstl as otl
-from omicstl.kernels import agreement
+from omicstl.kernels import replicability
 
 K = 40
 
@@ -128,10 +128,10 @@ def test_intervals_cover_when_factors_are_correlated(signal):
         a, b = (root @ rng.normal(size=K) + leading) * se, root @ rng.normal(size=K) * se
         found = otl.metrics.replication(cohort(a, r=r), cohort(b, r=r), fdr=1.0).summary
         correlation.append(found["effect_correlation_low"] <= 0 <= found["effect_correlation_high"])
-        low, high = agreement.correlation_interval(found["effect_correlation"], float(K))
+        low, high = replicability.correlation_interval(found["effect_correlation"], float(K))
         naive.append(low <= 0 <= high)
         signs.append(found["sign_agreement_low"] <= 0.5 <= found["sign_agreement_high"])
-        low, high = agreement.share_interval(found["sign_agreement"], found["n_findings"])
+        low, high = replicability.share_interval(found["sign_agreement"], found["n_findings"])
         naive_signs.append(low <= 0.5 <= high)
     assert np.mean(correlation) >= 0.92
     assert np.mean(signs) >= 0.90

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import omicstl as otl
-from omicstl.models.base import KINDS, from_dict
+from omicstl.models.kinds import KINDS, from_dict
 
 FOLDER = Path(__file__).parents[1] / "data" / "models"
 FILES = sorted(FOLDER.glob("*.npz"))
@@ -16,7 +16,7 @@ FILES = sorted(FOLDER.glob("*.npz"))
 
 def test_there_is_a_file_for_every_kind_and_version():
     for kind, place in KINDS.items():
-        module, name = place.split(".")
+        module, name = place.rsplit(".", 1)
         cls = getattr(__import__(f"omicstl.models.{module}", fromlist=[name]), name)
         for version in range(1, cls.version + 1):
             assert FOLDER / f"{kind}_{version}.npz" in FILES

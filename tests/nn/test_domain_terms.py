@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from omicstl._core.alignment import Cdan, Dann, DeepCoral, Mmd, SlicedWasserstein
+from omicstl._core.options.alignment import Cdan, Dann, DeepCoral, Mmd, SlicedWasserstein
 from omicstl.nn import domain_terms as terms
 from omicstl.nn.domain_terms import TERMS, Seen, Sizes
 

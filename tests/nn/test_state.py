@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from omicstl._data.store import read_model, write_model
-from omicstl.models import vae
+from omicstl.models.factors.autoencoder import training
 from omicstl.nn.state import pack, resumed, unpack
 from omicstl.nn.train import State
 from tests.support.networks import begin, finish, part_way, program, same
@@ -60,9 +60,9 @@ def test_a_run_that_has_ended(evaluated):
 def test_networks_of_flax_and_states_of_optax():
     from omicstl._core.random import streams
 
-    config = vae.VaeConfig(n_in=4, n_latent=2, hidden=(3,), n_rows=9, batch_size=4, n_epochs=2)
-    state = vae.begin(config, streams(0), 1)
-    again = unpack(vae.begin(config, streams(0), 0), pack(state))
+    config = training.VaeConfig(n_in=4, n_latent=2, hidden=(3,), n_rows=9, batch_size=4, n_epochs=2)
+    state = training.begin(config, streams(0), 1)
+    again = unpack(training.begin(config, streams(0), 0), pack(state))
     assert same(again, state)
     assert jax.tree.structure(again) == jax.tree.structure(state)
 

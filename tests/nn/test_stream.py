@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from omicstl._core.random import streams
 from omicstl._data.blocks import row_source
-from omicstl.models import vae
+from omicstl.models.factors.autoencoder import training
 from omicstl.nn import ensemble, stream, train
 from tests.support.networks import SIZE, N, P, arrays, begin, finish, part_way, program, same
 
@@ -124,12 +124,12 @@ def test_every_layout(kind, tmp_path):
 def test_the_network_of_deepprofile():
     """With batch normalisation, a short last batch, and covariates by row if there are any."""
     x = np.random.default_rng(0).normal(size=(33, 12)).astype(np.float32)
-    config = vae.VaeConfig(n_in=12, n_latent=3, hidden=(8, 5), n_rows=33, batch_size=8, n_epochs=3)
-    p = vae.program(config)
+    config = training.VaeConfig(n_in=12, n_latent=3, hidden=(8, 5), n_rows=33, batch_size=8, n_epochs=3)
+    p = training.program(config)
     states = []
     for made in (
-        train.train(p, vae.begin(config, streams(0), 0), {"x": x}),
-        stream.stream(p, vae.begin(config, streams(0), 0), Counted(x), {}, window_bytes=3 * 12 * 8 * 12),
+        train.train(p, training.begin(config, streams(0), 0), {"x": x}),
+        stream.stream(p, training.begin(config, streams(0), 0), Counted(x), {}, window_bytes=3 * 12 * 8 * 12),
     ):
         for state in made:
             last = state

@@ -13,8 +13,8 @@ from omicstl._core.random import streams
 from omicstl._data import genesets
 from omicstl._data.blocks import row_source
 from omicstl.kernels import stats
-from omicstl.models import plier as parts
-from omicstl.models.plier_fit import Prior, fit_plier
+from omicstl.models.factors.plier import model as parts
+from omicstl.models.factors.plier.fit import Prior, fit_plier
 from tests.contract.cases import N_OBS, N_VARS, gene_sets
 
 # 25 iterations: the gene sets enter at the 20th; then the run ends, converged or not.

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import omicstl as otl
 from omicstl._core.random import streams
-from omicstl.models import projection
+from omicstl.models.factors import projection
 from tests.contract.cases import N_QUERY, N_VARS, query
 
 few = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

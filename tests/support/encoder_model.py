@@ -13,8 +13,8 @@ import pandas as pd
 from anndata import AnnData
 
 import omicstl as otl
-from omicstl.models import base
-from omicstl.models.covariates import Covariates
+from omicstl.models import kinds
+from omicstl.models.factors.autoencoder.covariates import Covariates
 
 N_VARS = 120
 
@@ -102,11 +102,11 @@ def as_kind(model: TwoLayers, cls: type[TwoLayers], **more: Any) -> TwoLayers:
 
 
 def register(monkeypatch: Any) -> None:
-    """Let `omicstl.models.base.from_dict` know the kinds of this file."""
+    """Let `omicstl.models.kinds.from_dict` know the kinds of this file."""
     module = ModuleType("omicstl.models.for_tests")
     for cls in (TwoLayers, Counting, WithBatch):
         setattr(module, cls.__name__, cls)
-        monkeypatch.setitem(base.KINDS, cls.kind, f"for_tests.{cls.__name__}")
+        monkeypatch.setitem(kinds.KINDS, cls.kind, f"for_tests.{cls.__name__}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
 

@@ -13,10 +13,10 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._data import store
-from omicstl.models.covariates import learn
-from omicstl.models.deepprofile import DeepprofileModel
-from omicstl.models.encoders import Encoders
-from omicstl.models.vae_model import VaeModel
+from omicstl.models.factors.autoencoder.covariates import learn
+from omicstl.models.factors.autoencoder.encoders import Encoders
+from omicstl.models.factors.deepprofile.model import DeepprofileModel
+from omicstl.models.factors.vae.model import VaeModel
 
 
 def encoders(rng: np.random.Generator, n_in: int, hidden: Sequence[int], n_latent: int, n_members: int) -> Encoders:

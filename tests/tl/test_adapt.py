@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 
 import omicstl as otl
-from omicstl._core.adaptation import Adaptation, ZScore
+from omicstl._core.options.adaptation import Adaptation, ZScore
 from omicstl._core.random import streams
-from omicstl.models import adaptation
+from omicstl.models.adapt import closed_forms
 from tests.support.snapshots import changes, snapshot
 
 N, P = 50, 30
@@ -230,12 +230,12 @@ def test_a_method_is_a_record_and_an_entry(monkeypatch):
 
     def fit(options, problem, weights):
         seen.setdefault("labels", []).append(int(np.isfinite(problem.target.y).sum()))
-        prepared = adaptation.z_score(problem, ZScore(), streams(0))
-        found = adaptation.fit_closed(prepared, problem, weights)
+        prepared = closed_forms.z_score(problem, ZScore(), streams(0))
+        found = closed_forms.fit_closed(prepared, problem, weights)
         return found._replace(history={"epoch": np.arange(1, 4), "loss": np.array([3.0, 2, 1])})
 
-    monkeypatch.setitem(adaptation.METHODS, Pretended, adaptation.Method(prepare, fit, closed=False))
-    monkeypatch.setitem(adaptation.NAMES, "pretended", Pretended)
+    monkeypatch.setitem(closed_forms.METHODS, Pretended, closed_forms.Method(prepare, fit, closed=False))
+    monkeypatch.setitem(closed_forms.NAMES, "pretended", Pretended)
     adata = simulated(2)
     hide(adata, "class", np.arange(25, N))
     training = otl.tl.Training(epochs=3)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import omicstl as otl
-from omicstl.models import adapt_deep
+from omicstl.models.adapt import networks
 from tests.support.snapshots import changes, snapshot
 
 N = 60
@@ -173,6 +173,6 @@ def test_the_focal_loss_is_for_networks_and_classes(data, monkeypatch):
         msg = f"trained with {config.focus}"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(adapt_deep, "train_members", train)
+    monkeypatch.setattr(networks, "train_members", train)
     refused(data, RuntimeError, r"trained with 2\.5", focus=2.5, method="mmd")
     refused(data, RuntimeError, r"trained with 0\.0", method="mmd")

@@ -12,9 +12,10 @@ import pytest
 
 import omicstl as otl
 from omicstl._core.log import TransferWarning
-from omicstl.models import evidence, response_network
-from omicstl.models.verdict import STANDING
-from omicstl.tl import _assess_extra as extra, _assess_tables as tables
+from omicstl.models.assess import gather as evidence
+from omicstl.models.assess.decide import STANDING
+from omicstl.models.response import network
+from omicstl.tl._assess import extra, tables
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_tables_beside_the_checks(screen, level, caplog, monkeypatch) -> None:
         return SimpleNamespace(score=score, score_lines=part.y + 0.1)
 
     monkeypatch.setattr(evidence, "gather", listening)
-    monkeypatch.setattr(response_network, "fit", quick)
+    monkeypatch.setattr(network, "fit", quick)
     with caplog.at_level("INFO"):
         otl.tl.assess(cells, lines, level=level)
     assert said == [int(level == "full")], "the cost is told before the work starts, and only where there is one"

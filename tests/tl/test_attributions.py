@@ -9,8 +9,8 @@ import pytest
 
 import omicstl as otl
 from omicstl._core.random import streams
-from omicstl.models import attributions
-from omicstl.models.attributions import Block
+from omicstl.models.factors import attributions
+from omicstl.models.factors.attributions import Block
 from tests.support import network_models as networks
 from tests.support.snapshots import changes, snapshot
 

@@ -156,7 +156,7 @@ def test_too_large_a_model_is_refused_before_the_fit(monkeypatch, tmp_path):
     adata = cohort()
     with otl.settings.override(model_in_adata=1000):
         with monkeypatch.context() as patch:
-            patch.setattr("omicstl.models.deepprofile_fit.fit_deepprofile", None)
+            patch.setattr("omicstl.models.factors.deepprofile.fit.fit_deepprofile", None)
             with pytest.raises(ValueError, match="would take .* MB"):
                 otl.tl.deepprofile(adata, **QUICK)
         otl.tl.deepprofile(adata, model_path=tmp_path / "model.npz", **QUICK)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import omicstl as otl
-from omicstl.models import stability as refits
+from omicstl.models.factors.plier import stability as refits
 from tests.contract.cases import cohort, fitted, gene_sets, plier, query
 from tests.support.refusals import refused
 

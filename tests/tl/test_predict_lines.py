@@ -8,7 +8,7 @@ import pytest
 
 import omicstl as otl
 from omicstl._core.log import ScaleWarning, TransferWarning
-from omicstl.tl import _scdeal_levels as levels
+from omicstl.tl._scdeal import levels
 
 pytestmark = pytest.mark.filterwarnings("ignore::omicstl._core.log.TransferWarning")
 LEVELS = {

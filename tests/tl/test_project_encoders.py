@@ -10,8 +10,8 @@ import pytest
 import omicstl as otl
 from omicstl._data import store
 from omicstl.models import base
-from omicstl.models.deepprofile import DeepprofileModel
-from omicstl.models.encoders import Encoders
+from omicstl.models.factors.autoencoder.encoders import Encoders
+from omicstl.models.factors.deepprofile.model import DeepprofileModel
 from tests.contract import cases
 from tests.support.encoder_model import N_VARS, as_kind, genes, of_data, population, quiet, register
 
@@ -243,7 +243,7 @@ def test_nothing_of_another_projection_is_left_beside_the_scores(model, referenc
 
 
 def test_modules_of_genes_are_a_reference(model):
-    pytest.importorskip("omicstl.models.gene_modules")
+    pytest.importorskip("omicstl.models.factors.gene_modules")
     reference, adata = cohort(), query()
     otl.pp.gene_modules(reference, n_modules=8)
     quiet(adata, reference, standardize="reference")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import omicstl as otl
-from omicstl.models.covariates import learn
+from omicstl.models.factors.autoencoder.covariates import learn
 from tests.support.encoder_model import N_VARS, Counting, WithBatch, as_kind, counts, of_data, population, quiet
 
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 import omicstl as otl
 from omicstl._core.log import TransferWarning
-from omicstl.models.selection import auroc
+from omicstl.models.selection.criteria import auroc
 
 pytestmark = pytest.mark.filterwarnings("ignore::omicstl._core.log.TransferWarning")
 

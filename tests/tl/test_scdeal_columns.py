@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from omicstl.tl import _scdeal_groups as groups, _scdeal_input as given
+from omicstl.tl._scdeal import groups, inputs
 from tests.support.drug_screen import N_CELLS as M, N_LINES as N, refused, run, simulated
 
 MASK = np.arange(M) < 25
@@ -46,7 +46,7 @@ def with_column(cells, values):
     ids=["bool", "boolean", "object", "categorical", "ordered otherwise"],
 )
 def test_true_and_false_in_any_dress(screen, values):
-    found = given.mask_of(with_column(screen[0], values), "x")
+    found = inputs.mask_of(with_column(screen[0], values), "x")
     assert found.dtype == bool
     np.testing.assert_array_equal(found, MASK)
 
@@ -84,7 +84,7 @@ def test_what_is_no_mask(screen, values, error, match):
 def test_the_way_out_of_a_mask_with_gaps_works(screen, values):
     cells = with_column(screen[0], values)
     cells.obs["x"] = (cells.obs["x"] == True).fillna(False).astype(bool)  # noqa: E712 - what the message says
-    np.testing.assert_array_equal(given.mask_of(cells, "x"), [False, *MASK[1:]])
+    np.testing.assert_array_equal(inputs.mask_of(cells, "x"), [False, *MASK[1:]])
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_what_is_no_list_of_lines(screen, exclude, error, match):
 
 @pytest.mark.parametrize("kind", [list, set, tuple, pd.Index, np.array])
 def test_lists_of_lines_of_any_kind(screen, kind):
-    keep = given.kept_lines(
-        screen[1], kind(["LINE03", "LINE05"]), given.response_of.read(*screen, None, "table", "low")
+    keep = inputs.kept_lines(
+        screen[1], kind(["LINE03", "LINE05"]), inputs.response_of.read(*screen, None, "table", "low")
     )
     assert not {2, 4} & set(keep)
     assert keep.size == N - 2

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import omicstl as otl
-from omicstl.models import level_choice
-from omicstl.tl import _scdeal_levels as levels
+from omicstl.models.response import level_selection
+from omicstl.tl._scdeal import levels
 
 pytestmark = pytest.mark.filterwarnings("ignore::omicstl._core.log.TransferWarning")
 
@@ -47,14 +47,14 @@ def test_auto_is_linear_for_few_lines_and_for_many_drugs(screen, monkeypatch):
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_select_takes_what_the_comparison_says(screen, small, monkeypatch, taken):
-    choose, seen = level_choice.choose, []
+    choose, seen = level_selection.choose, []
 
     def decided(lines, cells, fits, random, **options):
         found = choose(lines, cells, fits, random, **options)
         seen.append(found)
         return found._replace(taken=taken)
 
-    monkeypatch.setattr(level_choice, "choose", decided)
+    monkeypatch.setattr(level_selection, "choose", decided)
     cells = run(screen, level="select", training=SHORT)
     entry = cells.uns["scdeal"]
     assert entry["params"]["level"].startswith("network: 3 members" if taken else "linear: ridge")
@@ -66,7 +66,7 @@ def test_select_takes_what_the_comparison_says(screen, small, monkeypatch, taken
 
 def test_auto_compares_for_one_drug_and_many_lines(screen, monkeypatch):
     monkeypatch.setattr(levels, "FEW_LINES", 50)
-    compared = level_choice.LevelChoice(False, "said", {"level": np.array(["linear", "network"], dtype=object)})
+    compared = level_selection.LevelChoice(False, "said", {"level": np.array(["linear", "network"], dtype=object)})
     monkeypatch.setattr(levels, "_compare", lambda *given: compared)
     entry = run(screen).uns["scdeal"]
     assert entry["params"]["level_reason"] == "said"

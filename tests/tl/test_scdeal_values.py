@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from omicstl._core.log import ScaleWarning, TransferWarning
-from omicstl.tl import _scdeal_evaluation as evaluation, _scdeal_response as response
+from omicstl.tl._scdeal import evaluation, response
 from tests.support.drug_screen import N_CELLS as M, N_LINES as N, refused, run, simulated
 
 FIRST = {"response_key": None, "drugs": ["x"]}

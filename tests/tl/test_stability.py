@@ -78,7 +78,7 @@ def test_more_refits_begin_with_the_same(assessed):
 
 @pytest.mark.parametrize("holdout", [0.1, 0.4])
 def test_refits_hold_out_what_the_fit_held_out(holdout, monkeypatch):
-    from omicstl.models import stability
+    from omicstl.models.factors.plier import stability
 
     adata, shares = cohort(), []
     plier(adata, holdout=holdout)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import omicstl as otl
-from omicstl.models import vae_fit
+from omicstl.models.factors.vae import fit
 from tests.support.snapshots import changes, snapshot
 
 QUICK = otl.tl.Training(epochs=4, batch_size=40, learning_rate=0.01)
@@ -197,8 +197,8 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(planted, tmp_path, monk
     with pytest.warns(otl.ConvergenceWarning, match=r"lowest in epoch \d of 6, less than patience=5"):
         otl.tl.vae(whole, **options)
     assert not whole.uns["vae"]["converged"]
-    monkeypatch.setattr(vae_fit, "SAVE_EVERY", 0.0)
-    real, chunks = vae_fit.train, []
+    monkeypatch.setattr(fit, "SAVE_EVERY", 0.0)
+    real, chunks = fit.train, []
 
     def cut(*args, **kwargs):
         for i, state in enumerate(real(*args, seconds=1e-9, **kwargs)):
@@ -207,7 +207,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bits(planted, tmp_path, monk
             yield state
         chunks.append(i)
 
-    monkeypatch.setattr(vae_fit, "train", cut)
+    monkeypatch.setattr(fit, "train", cut)
     with pytest.raises(KeyboardInterrupt):
         otl.tl.vae(resumed, checkpoint=tmp_path / "run", **options)
     assert "vae" not in resumed.uns
@@ -225,13 +225,13 @@ def test_rows_too_large_for_memory_give_the_same_answer(batches, monkeypatch):
     options["training"] = otl.tl.Training(epochs=3, batch_size=50, validation=0.1)
     resident, streamed = batches.copy(), batches.copy()
     otl.tl.vae(resident, **options)
-    real, used = vae_fit.stream, []
+    real, used = fit.stream, []
 
     def stream(*args, **kwargs):
         used.append(1)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(vae_fit, "stream", stream)
+    monkeypatch.setattr(fit, "stream", stream)
     with otl.settings.override(block_bytes=1024):
         otl.tl.vae(streamed, **options)
     assert used

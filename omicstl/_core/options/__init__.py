@@ -1,0 +1,1 @@
+"""Options of methods that a user may set: a frozen record each."""

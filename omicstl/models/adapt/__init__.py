@@ -1,0 +1,1 @@
+"""Labels carried from some domains to another."""

@@ -1,0 +1,1 @@
+"""DeepProfile: ensembles of variational autoencoders, their units clustered."""

@@ -1,0 +1,1 @@
+"""PLIER: factors that follow gene sets."""

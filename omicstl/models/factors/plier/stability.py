@@ -1,0 +1,71 @@
+"""How far a fit repeats itself: refits from other signs, starts and hold-outs, matched factor by factor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import numpy as np
+
+from omicstl._core.random import Streams
+from omicstl._core.threads import one_blas_thread
+from omicstl.kernels.matching import match_factors
+from omicstl.models.factors.annotation import NAMED_FDR
+
+from .fit import Fit, Prior, decompose, fit_plier
+from .model import PlierConfig, PlierModel, Prepared, Rows, hold_out
+
+
+class Refits(NamedTuple):
+    """Of every refit: |r| of each factor with its match (refits, k), and which pairs it found again (refits, pairs)."""
+
+    correlation: np.ndarray
+    found: np.ndarray
+
+
+def refit_plier(
+    model: PlierModel,
+    data: Prepared,
+    rows: Rows,
+    scores: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    config: PlierConfig,
+    n_refits: int,
+    holdout: float,
+    streams: Streams,
+    done: Callable[[], None],
+) -> Refits:
+    """Refit a PLIER with its own sizes and penalties; even refits flip signs, odd ones start from random directions.
+
+    Every refit holds out other members of the sets. Members of the two go side by side in our own threads; results do not
+    depend on that.
+    """
+    singular = decompose(data)
+
+    def once(i: int) -> Fit:
+        own = Streams(int(streams.generator("refit", i).integers(2**63)))
+        prior = Prior(model.features, model.sets, model.prior, hold_out(model.prior, holdout, own.generator("holdout")))
+        start = PlierConfig(**{**config.__dict__, "init": "random" if i % 2 else "signs"})
+        fit = fit_plier(data, rows, prior, start, own, singular=singular)
+        done()
+        return fit
+
+    correlation = np.zeros((n_refits, model.names.size))
+    found = np.zeros((n_refits, pairs[0].size), dtype=bool)
+    workers = 1 if data.gram_form else min(os.cpu_count() or 1, 4)
+    with one_blas_thread() if workers > 1 else nullcontext(), ThreadPoolExecutor(workers) as pool:
+        for i, fit in enumerate(pool.map(once, range(n_refits))):
+            match, r = match_factors(scores, fit.scores)
+            correlation[i] = np.abs(r)
+            seen = set(
+                zip(
+                    fit.tests.set_index[fit.tests.fdr < NAMED_FDR],
+                    fit.tests.factor_index[fit.tests.fdr < NAMED_FDR],
+                    strict=True,
+                )
+            )
+            found[i] = [(j, match[f]) in seen for j, f in zip(*pairs, strict=True)]
+    return Refits(correlation, found)

@@ -1,0 +1,1 @@
+"""Drug response of cells, learnt from lines."""

@@ -1,0 +1,1 @@
+"""Choice without labels of the target."""

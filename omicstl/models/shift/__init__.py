@@ -1,0 +1,1 @@
+"""How two domains differ, and weights that undo it."""

@@ -1,0 +1,57 @@
+"""The other drugs of a screen, for the check against general sensitivity where one drug alone was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from omicstl.models.transfer.screen import Lines
+from omicstl.tl._scdeal import response as response_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def with_whole_table(
+    lines: Lines, adata: AnnData, reference: AnnData, response_key: str | None, sensitive: str | None
+) -> Lines:
+    """
+    The same lines with every drug of the table that can be read, the drugs of `lines` first and as they are.
+
+    A column that cannot be read is left out: it was not asked for. Without a table there are no other drugs.
+    """
+    names = pd.Index(np.asarray(reference.obs_names).astype(str))
+    if response_key is None or response_key not in reference.obsm or not names.is_unique:
+        return lines
+    rows = names.get_indexer(np.asarray(lines.names).astype(str))
+    known = {str(name) for name in lines.drugs}
+    others = [name for name in _names(reference, response_key) if name not in known]
+    try:
+        found = [response_of.read(adata, reference, others, response_key, sensitive)] if others else []
+    except (KeyError, TypeError, ValueError):
+        found = []
+        for name in others:
+            try:
+                found.append(response_of.read(adata, reference, [name], response_key, sensitive))
+            except (KeyError, TypeError, ValueError):
+                continue
+    if not found:
+        return lines
+    y = np.hstack([one.y for one in found])[rows]
+    use = np.flatnonzero(np.isfinite(y).sum(axis=0) >= response_of.FEWEST)
+    drugs = np.concatenate([one.drugs for one in found])[use]
+    binary = np.concatenate([one.binary for one in found])[use]
+    return lines._replace(
+        y=np.hstack([lines.y, y[:, use]]),
+        drugs=np.concatenate([np.asarray(lines.drugs, dtype=object), drugs]),
+        binary=np.concatenate([np.asarray(lines.binary, bool), binary]),
+    )
+
+
+def _names(reference: AnnData, key: str) -> list[str]:
+    value = reference.obsm[key]
+    if isinstance(value, pd.DataFrame):
+        return [str(name) for name in value.columns]
+    return [str(name) for name in reference.uns.get(f"{key}_names", ())]

@@ -1,0 +1,318 @@
+"""From columns of `obs` to the design of a test: which rows are used, what is compared, and what cannot be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from omicstl._core.checks import listed, missing_key, near_miss
+from omicstl.models.factors.factor_tests import FactorTests, centred
+
+MOST_GROUPS = 50
+_SAME = 1e-8  # singular value, columns of unit length, below which columns are a combination of others
+
+
+class Term(NamedTuple):
+    """Columns of the design that belong together: `what` is "phenotype", "covariate" or "factor covariate"."""
+
+    what: str
+    name: str
+    columns: np.ndarray
+
+
+class Design(NamedTuple):
+    """The design of the rows used. `codes` says which of `groups` a row is of; both are empty for a number.
+
+    `missing` counts what each column lacks, `labels` are the values of each column of text or categories.
+    """
+
+    rows: np.ndarray
+    config: FactorTests
+    contrasts: list[str]
+    groups: list[str]
+    codes: np.ndarray
+    missing: dict[str, int]
+    labels: dict[str, list[str]]
+
+
+def column(obs: pd.DataFrame, name: str) -> pd.Series:
+    if name not in obs.columns:
+        raise missing_key(name, "adata.obs", [str(there) for there in obs.columns])
+    values = obs[name]
+    if not isinstance(values, pd.Series):
+        msg = f"adata.obs has several columns {name!r}. Rename all but one."
+        raise ValueError(msg)
+    if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_timedelta64_dtype(values.dtype):
+        msg = f"adata.obs[{name!r}] holds dates (dtype {values.dtype}). Turn them into a number first, such as days."
+        raise TypeError(msg)
+    if pd.api.types.is_complex_dtype(values.dtype):
+        msg = f"adata.obs[{name!r}] holds complex numbers (dtype {values.dtype}). Take a real number of them, such as .abs()."
+        raise TypeError(msg)
+    return values
+
+
+def absent(values: pd.Series) -> np.ndarray:
+    """Which values are missing: also text of nothing but spaces, and NaN where pandas keeps it apart from NA."""
+    gone = values.isna().to_numpy(dtype=bool)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        blank = [isinstance(name, str) and not name.strip() for name in values.cat.categories]
+        return gone | np.isin(values.cat.codes.to_numpy(), np.flatnonzero(blank))
+    if is_number(values):
+        return gone | np.isnan(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    return gone | np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
+
+
+def is_number(values: pd.Series) -> bool:
+    """Numbers are measured; categories, text and truth values are groups."""
+    kind = values.dtype
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+
+
+def check_names(name: str, value: Sequence[str], example: str) -> list[str]:
+    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        example = value if isinstance(value, str) else example
+        msg = f"`{name}` must be a list of names, got {value!r}. Write {name}=[{example!r}]."
+        raise TypeError(msg)
+    names = [str(item) for item in value]
+    if len(set(names)) < len(names):
+        msg = f"`{name}` names {listed(sorted({n for n in names if names.count(n) > 1}))} more than once."
+        raise ValueError(msg)
+    return names
+
+
+def build(
+    obs: pd.DataFrame,
+    phenotype: str,
+    *,
+    reference_group: str | None,
+    block: str | None,
+    paired: bool,
+    covariates: list[str],
+    scores: dict[str, np.ndarray],
+    confidence: float,
+) -> Design:
+    """Read the columns, drop rows with missing values, and refuse what cannot be tested. `scores` are covariates too."""
+    used = {name: column(obs, name) for name in dict.fromkeys([phenotype, *covariates, *([block] if block else [])])}
+    gone = {name: absent(values) for name, values in used.items()}
+    if gone[phenotype].all():
+        msg = f"adata.obs[{phenotype!r}] is missing in all {len(obs)} observations; there is nothing to compare."
+        raise ValueError(msg)
+    rows = ~np.any(list(gone.values()), axis=0)
+    missing = {name: int(lacks.sum()) for name, lacks in gone.items() if lacks.any()}
+    if not rows.any():
+        told = ", ".join(f"{name!r} in {n}" for name, n in missing.items())
+        msg = f"No observation has a value in every column that is used: of {len(obs)}, missing are {told}. Leave one out."
+        raise ValueError(msg)
+    used = {name: values[rows] for name, values in used.items()}
+    groups, codes = ([], np.zeros(0, dtype=np.int64)) if is_number(used[phenotype]) else grouped(used[phenotype])
+    compared = _phenotype(used[phenotype], phenotype, groups, codes, reference_group)
+    block_codes = None if block is None else grouped(used[block])[1]
+    if block is not None and block_codes is not None:
+        _check_block(block, block_codes, paired)
+    terms = [compared, *(_covariate(used[name], name) for name in covariates)]
+    terms += [Term("factor covariate", name, values[rows][:, None].astype(float)) for name, values in scores.items()]
+    within = block_codes if paired else None
+    _check_rank(terms, block, within)
+    x = np.hstack([term.columns - term.columns.mean(axis=0) * (term.what != "phenotype") for term in terms])
+    full = np.hstack([np.ones((len(x), 1)), x])
+    _check_df(full, x, terms[0].name, groups, codes, block, block_codes, paired)
+    names, coefficients = _contrasts(phenotype, groups, reference_group)
+    width = x.shape[1] if paired else full.shape[1]
+    q, first = coefficients.shape[1], 0 if paired else 1
+    contrasts = np.zeros((len(names), width))
+    contrasts[:, first : first + q] = coefficients
+    overall = np.eye(q, width, first)
+    config = FactorTests(x if paired else full, full, contrasts, overall, block_codes, paired, float(confidence))
+    labels = {name: grouped(values)[0] for name, values in used.items() if not is_number(values)}
+    return Design(rows, config, names, groups, codes, missing, labels)
+
+
+def grouped(values: pd.Series) -> tuple[list[str], np.ndarray]:
+    """Names of the groups in use (in the order of the categories, else sorted) and the code of each row."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.cat.remove_unused_categories()
+        return [str(name) for name in values.cat.categories], values.cat.codes.to_numpy().astype(np.int64)
+    if is_number(values):
+        codes, distinct = pd.factorize(values, sort=True)
+        return [str(name) for name in distinct], codes.astype(np.int64)
+    names, codes = np.unique(np.array([str(value) for value in values], dtype=str), return_inverse=True)
+    return names.tolist(), codes.astype(np.int64)
+
+
+def _phenotype(values: pd.Series, name: str, groups: list[str], codes: np.ndarray, reference_group: str | None) -> Term:
+    if is_number(values):
+        if reference_group is not None:
+            msg = (
+                f"`reference_group` is {reference_group!r}, but adata.obs[{name!r}] is a number. To compare groups, make it "
+                f"categories: adata.obs[{name!r}] = adata.obs[{name!r}].astype('category')."
+            )
+            raise ValueError(msg)
+        return Term("phenotype", name, _numbers(values, name, "phenotype"))
+    if len(groups) == 1:
+        msg = (
+            f"adata.obs[{name!r}] has one group, {groups[0]!r}, in the {len(codes)} observations used; two are needed."
+        )
+        raise ValueError(msg)
+    if len(set(groups)) < len(groups):
+        same = sorted({group for group in groups if groups.count(group) > 1})
+        msg = f"Different categories of adata.obs[{name!r}] read the same: {listed(same)}. Rename one of each."
+        raise ValueError(msg)
+    if len(groups) > MOST_GROUPS:
+        msg = (
+            f"adata.obs[{name!r}] has {len(groups)} groups, at most {MOST_GROUPS} are compared. If it says which observations "
+            f"belong together, pass block={name!r}; if it is a measurement kept as text, use pd.to_numeric."
+        )
+        raise ValueError(msg)
+    if reference_group is not None and reference_group not in groups:
+        msg = (
+            f"`reference_group` must be one of {listed(groups, limit=20)}, got {reference_group!r}."
+            f"{near_miss(reference_group, groups)}"
+        )
+        raise ValueError(msg)
+    return Term("phenotype", name, np.eye(len(groups))[codes][:, 1:])
+
+
+def _covariate(values: pd.Series, name: str) -> Term:
+    if is_number(values):
+        return Term("covariate", name, _numbers(values, name, "covariate"))
+    levels, codes = grouped(values)
+    if len(levels) == 1:
+        msg = f"The covariate {name!r} is {levels[0]!r} in all {len(codes)} observations used. Leave it out."
+        raise ValueError(msg)
+    return Term("covariate", name, np.eye(len(levels))[codes][:, 1:])
+
+
+def _numbers(values: pd.Series, name: str, what: str) -> np.ndarray:
+    numbers = values.to_numpy(dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        msg = f"adata.obs[{name!r}] holds infinite values. Replace them, or set them to NaN to leave the rows out."
+        raise ValueError(msg)
+    if np.ptp(numbers) == 0:
+        msg = f"The {what} {name!r} is {numbers[0]:g} in all {len(numbers)} observations used; it explains nothing."
+        raise ValueError(msg)
+    return numbers[:, None]
+
+
+def _check_block(block: str, codes: np.ndarray, paired: bool) -> None:
+    n_blocks = int(codes.max()) + 1
+    if n_blocks == 1:
+        msg = f"All {codes.size} observations used are of one {block!r}. A block must have several values; leave `block` out."
+        raise ValueError(msg)
+    if n_blocks == codes.size:
+        rest = " and `paired`" if paired else ""
+        msg = (
+            f"Every observation used has a {block!r} of its own, so there is nothing repeated. Leave `block`{rest} out."
+        )
+        raise ValueError(msg)
+
+
+def rank(columns: np.ndarray) -> int:
+    length = np.linalg.norm(columns, axis=0)
+    scaled = columns[:, length > 0] / length[length > 0]
+    return int(np.linalg.matrix_rank(scaled, tol=_SAME * np.sqrt(max(scaled.shape[1], 1)))) if scaled.size else 0
+
+
+def _check_rank(terms: list[Term], block: str | None, within: np.ndarray | None) -> None:
+    """Refuse the first term that others before it determine, by name."""
+    parts = [centred(term.columns, within) for term in terms]
+    if within is not None:
+        _check_within(terms[0], parts[0], str(block))
+    for i, term in enumerate(terms):
+        alone = rank(parts[i])
+        if within is not None and alone == 0:
+            msg = (
+                f"The {term.what} {term.name!r} is constant within every {block!r}, so that paired=True accounts for it "
+                "already. Leave it out."
+            )
+            raise ValueError(msg)
+        before = np.hstack([np.zeros((len(parts[i]), 0)), *parts[:i]])
+        if rank(np.hstack([before, parts[i]])) == rank(before) + parts[i].shape[1]:
+            continue
+        raise ValueError(_confounded(terms, parts, i))
+
+
+def _check_within(phenotype: Term, columns: np.ndarray, block: str) -> None:
+    if rank(columns) == 0:
+        msg = (
+            f"The phenotype {phenotype.name!r} is constant within every {block!r}, so that there is no pair to compare. "
+            f"Leave `paired` out: block={block!r} alone compares between blocks."
+        )
+        raise ValueError(msg)
+    if rank(columns) < columns.shape[1]:
+        msg = (
+            f"Some groups of {phenotype.name!r} never meet another one in the same {block!r}, so that paired=True cannot "
+            f"compare all of them. Leave `paired` out, or take the observations of groups that meet."
+        )
+        raise ValueError(msg)
+
+
+def _confounded(terms: list[Term], parts: list[np.ndarray], i: int) -> str:
+    term = terms[i]
+    singles = [j for j in range(i) if rank(np.hstack([parts[j], parts[i]])) < rank(parts[j]) + parts[i].shape[1]]
+    others = [terms[j] for j in (singles or range(i))]
+    named = " and ".join(f"{other.name!r}" for other in others)
+    together = np.hstack([parts[j] for j in (singles or range(i))])
+    whole = rank(np.hstack([together, parts[i]])) == rank(together)
+    how = f"is determined by {named}" if whole else f"and {named} determine each other in part"
+    return (
+        f"The {term.what} {term.name!r} {how}: effects of the two cannot be told apart. Leave {term.name!r} out, or take "
+        "observations in which both vary."
+    )
+
+
+def _check_df(
+    full: np.ndarray,
+    x: np.ndarray,
+    phenotype: str,
+    groups: list[str],
+    codes: np.ndarray,
+    block: str | None,
+    block_codes: np.ndarray | None,
+    paired: bool,
+) -> None:
+    n, p = full.shape
+    counts = ", ".join(f"{g!r} {c}" for g, c in zip(groups, np.bincount(codes, minlength=len(groups)), strict=True))
+    told = f" ({phenotype!r}: {counts})" if groups else ""
+    if block_codes is None:
+        if n - p < 1:
+            msg = f"{n} observations{told} cannot estimate {p} coefficients and a variance. Use fewer groups or covariates."
+            raise ValueError(msg)
+        return
+    n_blocks = int(block_codes.max()) + 1
+    within = rank(centred(x, block_codes))
+    if n - n_blocks - within < 1:
+        msg = (
+            f"{n} observations of {n_blocks} {block!r}{told} leave nothing to measure the variance within blocks. "
+            "Use fewer covariates, or leave `block` out."
+        )
+        raise ValueError(msg)
+    if not paired and n_blocks + within - p < 1:
+        msg = (
+            f"{n_blocks} different {block!r}{told} cannot estimate {p} coefficients and the variance between blocks: a "
+            f"group of one {block!r} cannot be told from that {block!r}. More are needed, or paired=True if groups meet in "
+            "the same block."
+        )
+        raise ValueError(msg)
+
+
+def _contrasts(phenotype: str, groups: list[str], reference: str | None) -> tuple[list[str], np.ndarray]:
+    """Names and coefficients on the phenotype's columns (the first group has none)."""
+    if not groups:
+        return [phenotype], np.ones((1, 1))
+    if reference is None:
+        pairs = [(j, i) for i in range(len(groups)) for j in range(i + 1, len(groups))]
+    else:
+        pairs = [(j, groups.index(reference)) for j in range(len(groups)) if groups[j] != reference]
+    names = [f"{groups[j]} - {groups[i]}" for j, i in pairs]
+    if len(set(names)) < len(names):
+        same = next(name for name in names if names.count(name) > 1)
+        msg = (
+            f"Two comparisons of {phenotype!r} would both be called {same!r}, because names of groups hold ' - '. Rename one, "
+            "or choose a `reference_group`."
+        )
+        raise ValueError(msg)
+    means = np.eye(len(groups))[:, 1:]
+    return names, np.stack([means[j] - means[i] for j, i in pairs])

@@ -1,0 +1,394 @@
+"""What `tl.scdeal` reads: cells and lines on the genes they share, nothing loaded before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key, near_miss
+from omicstl._core.log import ScaleWarning, TransferWarning, warn
+from omicstl._data import adata as reader
+from omicstl._data.blocks import SubsetRows
+from omicstl._data.features import match_features, no_overlap_message, species_hint
+from omicstl.models.response.cells import ROWS, Moments, moments
+from omicstl.models.transfer.screen import Cells, Lines
+from omicstl.tl._project import counts as counts_of
+
+from . import response as response_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SCALES = ("auto", "counts", "log", "zscore")
+TARGET_SUM = 1e4
+FEW_GENES = 2000
+FEWEST_CELLS, FEWEST_LINES = 10, 10
+LOG_MOST, COUNTS_LEAST = 100, 20  # no logarithm is above the first; the largest count is above the second
+_CONSTANT = 1e-6
+
+
+class Target(NamedTuple):
+    """Cells that were read: on the scale of the fit, genes in the order of `genes`."""
+
+    cells: Cells
+    have: np.ndarray  # (p,) positions of the genes in `adata`
+    genes: np.ndarray  # (p,) names
+    scale: str  # what was read
+    moments: Moments  # of these genes, over the cells that shape the fit
+
+
+class Read(NamedTuple):
+    """Both sides, and which genes and lines were left out."""
+
+    lines: Lines
+    target: Target
+    mask: np.ndarray | None  # (m,) cells that shape the fit
+    response: response_of.Response
+    n_shared: int
+    n_constant: int
+
+
+def read_cells(expression: reader.Expression, columns: np.ndarray, scale: str) -> tuple[Any, str, tuple[Any, Any]]:
+    """Rows of some genes on a log or z scale, the scale that was found, totals and numbers of genes; all values are checked."""
+    seen = _Counted(expression.rows)
+    scale = scale_of(expression, reader.summarise(expression._replace(rows=seen)), scale)
+    if scale != "counts":
+        return expression.rows.select(columns), scale, (None, None)
+    totals, n_genes = seen.counted()
+    empty = int((totals == 0).sum())
+    if empty:
+        msg = f"{empty} of {totals.size} cells have no counts at all. Leave them out: sc.pp.filter_cells(adata, min_counts=1)."
+        raise ValueError(msg)
+    logs = Logs(expression.rows.select(columns), TARGET_SUM, totals=totals)
+    return logs, scale, (totals, n_genes)
+
+
+def scale_of(expression: reader.Expression, summary: Any, scale: str) -> str:
+    """Find the scale, or check the one stated: one that the values rule out is refused, one that they make doubtful a warning."""
+    low, high = float(summary.low.min()), float(summary.high.max())
+    where, integers = expression.where, bool(summary.integers) and high > 2 and low >= 0
+    stated = scale != "auto"
+    if scale == "auto":
+        if low < 0:
+            msg = (
+                f"{where} has negative values (down to {low:.4g}), so it holds neither counts nor log-normalised counts. "
+                "Pass the layer that does; if the z-scores are all there is, say scale='zscore', which lowers the verdict."
+            )
+            raise ValueError(msg)
+        scale = "counts" if integers else "log"
+    reader.check_scale(expression, summary, expected="any")
+    out = ""
+    if scale == "log" and low < 0:
+        out = f"has negative values (down to {low:.4g}); log-normalised counts have none. Say scale='zscore' for z-scores."
+    elif scale == "log" and integers:
+        out = f"holds raw counts (integers up to {high:g}). Leave `scale` out or say scale='counts'; they are log-normalised on the way."
+    elif scale == "log" and high > LOG_MOST:
+        out = (
+            f"has values up to {high:.4g}, which are neither integers nor logarithms. Pass the layer with counts, or take logarithms: sc.pp.log1p(adata). "
+            "Say scale='counts' for counts that are not integers, such as corrected ones."
+        )
+    elif scale == "counts" and not summary.integers and low >= 0 and high <= COUNTS_LEAST:
+        out = f"holds no counts: values are not integers and at most {high:.4g}. Leave `scale` out or say scale='log' for log-normalised counts."
+    elif scale == "zscore" and integers:
+        out = f"holds raw counts (integers up to {high:g}). Leave `scale` out or say scale='counts'."
+    if out:
+        msg = f"{where} {out}{f' Got scale={scale!r}.' if stated else ''}"
+        raise ValueError(msg)
+    if scale == "counts":
+        reader.check_scale(expression, summary, expected="counts")
+    if scale == "zscore" and low >= 0:
+        warn(
+            f"{where} has no negative value, and z-scores have. Leave `scale` out for log-normalised counts.",
+            ScaleWarning,
+        )
+    return scale
+
+
+class Logs(counts_of.LogNormalised):
+    """Log-normalised counts in single precision, in blocks of at most 512 rows, of which a copy is made."""
+
+    def blocks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        """Iterate over all rows in order."""
+        low = 0
+        for block in self._source.blocks(size):
+            for part in (block[i : i + ROWS] for i in range(0, len(block), ROWS)):
+                yield self._logs(part, self.totals[low : low + len(part)])
+                low += len(part)
+
+    def _logs(self, block: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        factor = np.divide(self._target, totals, out=np.zeros_like(totals), where=totals > 0)
+        out = np.array(block if self._columns is None else block[:, self._columns], dtype=np.float32)
+        out *= factor[:, None].astype(np.float32)
+        return np.log1p(out, out=out)
+
+    def select(self, columns: np.ndarray) -> Logs:
+        """Return a source of some columns; totals stay."""
+        return Logs(self._source.select(columns), self._target, totals=self.totals)
+
+
+class _Counted(SubsetRows):
+    """Rows of a source, of which totals and numbers of genes are taken as they go by."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source, np.arange(source.n_rows))
+        self._all = source
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def blocks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        for block in self._all.blocks(size):
+            self._parts.append((block.sum(axis=1, dtype=np.float64), (block > 0).sum(axis=1)))
+            yield block
+
+    def counted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Totals and numbers of genes (m,), after one pass."""
+        totals, n_genes = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        return totals, n_genes.astype(np.int64)
+
+
+def read(
+    adata: AnnData,
+    reference: AnnData,
+    *,
+    drugs: Sequence[str] | None,
+    response_key: str | None,
+    sensitive: str | None,
+    lineage_key: str | None,
+    study_key: str | None,
+    mask_obs: str | None,
+    exclude_lines: Sequence[str],
+    min_shared: int,
+    scale: str,
+    layer: str | None,
+) -> Read:
+    """Check everything that can be checked before anything is computed, cheap checks first."""
+    check_choice("scale", scale, SCALES)
+    check_number("min_shared", min_shared, low=2, integer=True)
+    reader.check_adata(adata)
+    reader.check_adata(reference, name="reference")
+    if adata is reference:
+        msg = "adata and `reference` are the same object: cells receive, lines are read. Pass the cells first and the lines second."
+        raise ValueError(msg)
+    response = response_of.read(adata, reference, drugs, response_key, sensitive)
+    keep = kept_lines(reference, exclude_lines, response)
+    response = response_of.settle(response, keep)
+    if keep.size < FEWEST_LINES:
+        msg = f"{keep.size} lines are left, and at least {FEWEST_LINES} are needed for a fit."
+        raise ValueError(msg)
+    lineage, study = (
+        group(reference, key, name) for key, name in ((lineage_key, "lineage_key"), (study_key, "study_key"))
+    )
+    lineage, study = groups_of_lines(lineage, study, lineage_key, study_key, keep)
+    mask = mask_of(adata, mask_obs)
+    there = _lines(reference)
+    have = reader.read(adata, layer=layer)
+    found = match_genes(have.var_names, there.var_names, min_shared)
+    n_cells = int(mask.sum()) if mask is not None else adata.n_obs
+    if n_cells < FEWEST_CELLS:
+        msg = (
+            f"{'Of the cells, ' if mask is None else f'In adata.obs[{mask_obs!r}] '}{n_cells} shape{'s' if n_cells == 1 else ''} the fit, and at "
+            f"least {FEWEST_CELLS} are needed: genes are z-scored over the cells. Fit on more cells of the same kind, and apply the fit to "
+            "these: otl.tl.predict(adata, fitted)."
+        )
+        raise ValueError(msg)
+    cells_rows, found_scale, (totals, n_genes) = read_cells(have, found.have_index, scale)
+    lines_rows = there.select(found.want_index)
+    x = finite_lines(lines_rows)[keep]
+    seen = moments(cells_rows, mask)
+    in_lines = varying(x)
+    used = in_lines & seen.varies
+    if int(used.sum()) < min_shared:
+        msg = (
+            f"Of {used.size} shared genes only {int(used.sum())} vary in both the cells and the lines, fewer than min_shared={min_shared} "
+            f"(in the cells {int(seen.varies.sum())} vary, in the lines {int(in_lines.sum())}). "
+            "Is the matrix filled with zeros, or is the wrong layer read?"
+        )
+        raise ValueError(msg)
+    columns = np.flatnonzero(used)
+    cells = Cells(cells_rows.select(columns), found_scale == "zscore", totals, n_genes)
+    names = np.asarray(reference.obs_names).astype(str)[keep].astype(object)
+    lines = Lines(
+        x=np.ascontiguousarray(x[:, columns], np.float32),
+        y=response.y,
+        drugs=response.drugs,
+        binary=response.binary,
+        names=names,
+        lineage=lineage,
+        study=study,
+    )
+    genes = have.var_names[found.have_index][columns]
+    return Read(
+        lines,
+        Target(cells, found.have_index[columns], genes, found_scale, seen.select(columns)),
+        mask,
+        response,
+        int(used.size),
+        int((~used).sum()),
+    )
+
+
+def match_genes(have: np.ndarray, want: np.ndarray, min_shared: int) -> Any:
+    """Shared genes; too few, or those of another species, are an error."""
+    found = match_features(have, want)
+    n = int(found.have_index.size)
+    species = {species_hint(have), species_hint(want)} - {""}
+    if n < min_shared or len(species) == 2:
+        text = no_overlap_message(have, want, "adata.var_names", "reference.var_names", n)
+        if len(species) == 2 and n >= min_shared:
+            text = f"adata and reference are of two species: {text}"
+        msg = f"{text} At least min_shared={min_shared} are needed."
+        if n == len(want) and len(species) < 2:
+            msg = f"adata and reference share {n} genes, all that reference has, and at least min_shared={min_shared} are needed. Lower `min_shared`."
+        raise ValueError(msg)
+    return found
+
+
+def few_genes(n: int) -> None:
+    """Warn where a score rests on few genes."""
+    if n < FEW_GENES:
+        warn(
+            f"adata and reference share {n:,} varying genes. Below {FEW_GENES:,} a score rests on few genes and depends on which they are; "
+            "the assessment says so.",
+            TransferWarning,
+        )
+
+
+def _lines(reference: AnnData) -> reader.Expression:
+    layers = reader.layer_names(reference)
+    if layers and reference.X is None:
+        msg = f"reference.X is None, and lines are read from X alone. Put the layer with log expression there: reference.X = reference.layers[{layers[0]!r}]."
+        raise ValueError(msg)
+    return reader.read(reference, name="reference")
+
+
+def kept_lines(reference: AnnData, exclude: Sequence[str], response: response_of.Response) -> np.ndarray:
+    """Positions of the lines that have a response and are not excluded."""
+    names = np.asarray(reference.obs_names).astype(str)
+    unique, count = np.unique(names, return_counts=True)
+    if (count > 1).any():
+        twice = unique[count > 1]
+        msg = (
+            f"reference.obs_names are not unique: {listed(twice)} {'occur' if twice.size > 1 else 'occurs'} more than once, so a line that is left out would stay in under its "
+            "name. Keep one row of each line, or the mean of its replicates; other lines of one name: reference.obs_names_make_unique()."
+        )
+        raise ValueError(msg)
+    if isinstance(exclude, str):
+        msg = f"`exclude_lines` must be a list of names, got the text {exclude!r}. Use [{exclude!r}]."
+        raise TypeError(msg)
+    if not np.iterable(exclude) or isinstance(exclude, Iterator):
+        msg = f"`exclude_lines` must be a list of names, got {exclude!r} of type {type(exclude).__name__}. Leave it out to exclude none."
+        raise TypeError(msg)
+    wrong = [name for name in exclude if not isinstance(name, str)]
+    if wrong:
+        msg = f"`exclude_lines` must be names as text, as in reference.obs_names, got {listed(wrong)} of type {type(wrong[0]).__name__}."
+        raise TypeError(msg)
+    known = set(names)
+    for name in exclude:
+        if name not in known:
+            msg = f"{str(name)!r} of `exclude_lines` is no line: reference.obs_names has {listed(names)}.{near_miss(name, names.tolist())}"
+            raise ValueError(msg)
+    return np.flatnonzero(~np.isin(names, np.array(list(exclude), dtype=str)) & np.isfinite(response.y).any(axis=1))
+
+
+def group(reference: AnnData, key: str | None, argument: str) -> np.ndarray | None:
+    """A column of the lines as strings; what is missing is a group of its own."""
+    return names_of_groups(reference, key, argument, "reference", "lines")
+
+
+def groups_of_lines(
+    lineage: np.ndarray | None,
+    study: np.ndarray | None,
+    lineage_key: str | None,
+    study_key: str | None,
+    keep: np.ndarray,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Lineages and studies of the lines that are kept; those that nothing could be done with are refused."""
+    lineage, study = (None if names is None else names[keep] for names in (lineage, study))
+    if lineage is not None and (lineage == lineage[0]).all():
+        msg = (
+            f"reference.obs[{lineage_key!r}] (`lineage_key`) has one lineage, {str(lineage[0])!r}, for all {lineage.size} lines with a response, so none can be "
+            "left out. Leave `lineage_key` out: lines are then left out at random."
+        )
+        raise ValueError(msg)
+    if study is not None and np.unique(study.astype(str), return_counts=True)[1].max() < FEWEST_LINES:
+        msg = (
+            f"reference.obs[{study_key!r}] (`study_key`) has no study with {FEWEST_LINES} lines or more with a response, so genes cannot be z-scored within "
+            "studies. Leave `study_key` out, or join small studies."
+        )
+        raise ValueError(msg)
+    return lineage, study
+
+
+def names_of_groups(adata: AnnData, key: str | None, argument: str, name: str, rows: str) -> np.ndarray | None:
+    """A column of names of groups as strings; a column without any, or with measured numbers, is refused."""
+    check_text(argument, key, optional=True)
+    if key is None:
+        return None
+    if key not in adata.obs:
+        raise missing_key(key, f"{name}.obs", adata.obs.columns)
+    place, column = f"{name}.obs[{key!r}]", adata.obs[key]
+    missing = column.isna().to_numpy(dtype=bool)
+    if missing.all():
+        msg = f"{place} (`{argument}`) has no value for any of the {rows}. Leave `{argument}` out, or fill the column."
+        raise ValueError(msg)
+    if not isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.kind == "f":
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)[~missing]
+        if (values != np.round(values)).any():
+            msg = (
+                f"{place} (`{argument}`) holds measured numbers such as {values[values != np.round(values)][0]:.4g}, and names of groups are needed. "
+                "Is it the right column? Cut numbers into groups first: pd.cut."
+            )
+            raise TypeError(msg)
+    return np.array(["unknown" if pd.isna(v) else str(v) for v in column.astype(object)], dtype=object)
+
+
+def mask_of(adata: AnnData, key: str | None) -> np.ndarray | None:
+    """Cells that shape the fit."""
+    check_text("mask_obs", key, optional=True)
+    if key is None:
+        return None
+    if key not in adata.obs:
+        raise missing_key(key, "adata.obs", adata.obs.columns)
+    column, place = adata.obs[key], f"adata.obs[{key!r}]"
+    missing = column.isna().to_numpy(dtype=bool)
+    known = column.astype(object).to_numpy(dtype=object)[~missing]
+    wrong = [value for value in known if not isinstance(value, bool | np.bool_)]
+    if wrong:
+        told = f"dtype {column.dtype}, with values such as {listed(dict.fromkeys(wrong), 3)}"
+        texts = {str(value) for value in known}
+        way_out = f"Write e.g. {place} == 'malignant' into a column."
+        if texts <= {"True", "False"}:
+            way_out = f"These are text: {place} = {place} == 'True'."
+        elif texts <= {"0", "1", "0.0", "1.0"}:
+            way_out = f"If 1 is malignant: {place} = {place}.astype(float) == 1."
+        msg = f"{place} (`mask_obs`) must be True or False for each cell, got {told}. {way_out}"
+        raise TypeError(msg)
+    if missing.any():
+        msg = (
+            f"{place} (`mask_obs`) has no value for {int(missing.sum())} of {missing.size} cells, and True or False is needed for each. "
+            f"To leave them out of the fit: {place} = ({place} == True).fillna(False).astype(bool)."
+        )
+        raise ValueError(msg)
+    return known.astype(bool)
+
+
+def finite_lines(expression: reader.Expression) -> np.ndarray:
+    """All lines, float32, checked."""
+    summary = reader.summarise(expression)
+    reader.check_scale(expression, summary, expected="log")
+    return expression.rows.take(np.arange(expression.rows.n_rows)).astype(np.float32)
+
+
+def varying(x: np.ndarray) -> np.ndarray:
+    """Columns of more than one value."""
+    return x.std(axis=0, dtype=np.float64) > _CONSTANT * np.maximum(1, np.abs(x).max(axis=0))
+
+
+def no_use(kind: str, **options: tuple[object, object]) -> None:
+    """Refuse options, each with its default, that a kind of model does not use."""
+    for name, (value, default) in options.items():
+        if value != default:
+            msg = f"`{name}` is not used for a model of the kind {kind!r}, got {value!r}. Leave it out."
+            raise ValueError(msg)
