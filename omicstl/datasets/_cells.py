@@ -21,6 +21,14 @@ def pbmc_citeseq() -> ad.AnnData:
     AnnData, shape (400, 2005). ``X`` is CSR, float32, raw counts (UMI) of the 2,000 most variable genes and some markers. ``obs``
     has ``batch`` (``"pbmc10k"``, ``"pbmc5k"``) and ``total_counts`` (of all genes); ``obsm["protein"]`` is a DataFrame of antibody counts.
 
+    Raises
+    ------
+    FileNotFoundError
+        If the bundled file is missing.
+    zipfile.BadZipFile, lzma.LZMAError, EOFError, ValueError
+        If it is cut off, changed, empty or another file. Damage to its table of contents may also raise a `KeyError`,
+        `OSError` or `RuntimeError`. Install the package again.
+
     Notes
     -----
     10x Genomics, "10k PBMCs from a healthy donor" and "5k PBMCs from a healthy donor" with a panel of TotalSeq-B antibodies,

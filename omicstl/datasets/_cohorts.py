@@ -46,6 +46,14 @@ def sle_pediatric() -> ad.AnnData:
     leukocytes), ``neutrophil_count``, ``lymphocyte_count``, ``monocyte_count``, ``platelet_count``, ``wbc`` (1,000 per
     microlitre), complement, organ involvement and treatment. Missing measurements are NaN.
 
+    Raises
+    ------
+    FileNotFoundError
+        If the bundled file is missing.
+    zipfile.BadZipFile, lzma.LZMAError, EOFError, ValueError
+        If it is cut off, changed, empty or another file. Damage to its table of contents may also raise a `KeyError`,
+        `OSError` or `RuntimeError`. Install the package again.
+
     Notes
     -----
     ArrayExpress E-GEOD-65391 (GEO GSE65391), CC0. Probes became gene symbols of 2018; each symbol has its brightest
@@ -80,6 +88,14 @@ def sle_adult() -> ad.AnnData:
     ``neutrophil_count``, ``lymphocyte_count``, ``eosinophil_count``, ``wbc`` (per microlitre), ``platelet_count``
     (1,000 per microlitre), ``neutrophil_percent``, ``lymphocyte_percent`` (100 × count / ``wbc``), organ
     involvement and treatment. Missing measurements are NaN.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the bundled file is missing.
+    zipfile.BadZipFile, lzma.LZMAError, EOFError, ValueError
+        If it is cut off, changed, empty or another file. Damage to its table of contents may also raise a `KeyError`,
+        `OSError` or `RuntimeError`. Install the package again.
 
     Notes
     -----

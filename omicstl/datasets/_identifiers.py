@@ -18,6 +18,13 @@ def gene_identifiers() -> pd.DataFrame:
     -------
     Table of 40,247 rows with the string columns ``gene_name`` and ``ensembl_id`` (without version).
 
+    Raises
+    ------
+    FileNotFoundError
+        If the bundled file is missing.
+    gzip.BadGzipFile, zlib.error, EOFError, ValueError
+        If it is cut off, changed, empty or another file. Install the package again.
+
     Notes
     -----
     Apache-2.0. One id without a name is left out. A symbol that several ids carry has one of them here, and former

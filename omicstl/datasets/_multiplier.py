@@ -19,6 +19,13 @@ def multiplier_scores() -> pd.DataFrame:
     Table of 924 samples (index: names of observations of `sle_pediatric`), unitless: ``LV524``, ``LV603``, ``LV985``, the
     factors that the authors relate to neutrophils (853 samples, else NaN), and ``LV951``, to plasma cells.
 
+    Raises
+    ------
+    FileNotFoundError
+        If the bundled file is missing.
+    gzip.BadGzipFile, zlib.error, EOFError, ValueError
+        If it is cut off, changed, empty or another file. Install the package again.
+
     Notes
     -----
     From the result tables of notebook 7 of ``greenelab/multi-plier``, rounded to five digits; derived from recount2 (CC BY 4.0).

@@ -46,6 +46,17 @@ def blood_reference(*, progress: bool | None = None) -> Model:
     -------
     The fitted model, which `omicstl.tl.project` takes as its reference.
 
+    Raises
+    ------
+    TypeError
+        If `progress` is not a bool or `None` and the model is fitted; where a kept one is read, it is not looked at.
+    FileNotFoundError
+        If one of the bundled files is missing.
+    ValueError
+        If bundled gene sets are damaged. Damaged expression raises what :func:`sle_pediatric` does.
+    PermissionError
+        If the folder of the cache may not be entered (Python before 3.14; later ones warn as below).
+
     Warns
     -----
     UserWarning

@@ -1,10 +1,25 @@
+import gzip
+import lzma
+import zipfile
+import zlib
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from omicstl.datasets import gene_identifiers, gene_sets, multiplier_scores, sle_adult, sle_pediatric
+from omicstl._data import identifiers
+from omicstl.datasets import (
+    _cells,
+    _cohorts,
+    _multiplier,
+    gene_identifiers,
+    gene_sets,
+    multiplier_scores,
+    pbmc_citeseq,
+    sle_adult,
+    sle_pediatric,
+)
 
 DATA = [item for item in files("omicstl.datasets").joinpath("data").iterdir() if item.is_file()]
 
@@ -159,3 +174,32 @@ def test_published_scores_belong_to_the_cohort(pediatric):
     # the authors publish R² .361 with the neutrophil count (their notebook 7, LV603)
     count = pediatric.obs.loc[table.index, "neutrophil_count"]
     assert float(table["LV603"].corr(count)) ** 2 == pytest.approx(0.361, abs=0.01)
+
+
+NPZ = (zipfile.BadZipFile, lzma.LZMAError, EOFError, ValueError)
+GZIP = (gzip.BadGzipFile, zlib.error, EOFError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "errors"),
+    [
+        (sle_adult, "sle_adult.npz", NPZ),
+        (pbmc_citeseq, "pbmc_citeseq.npz", NPZ),
+        (multiplier_scores, "multiplier_sle.tsv.gz", GZIP),
+        (gene_identifiers, "gc30M_gene_name_id.tsv.gz", GZIP),
+    ],
+)
+def test_a_file_that_is_missing_or_damaged_is_not_read(read, name, errors, tmp_path, monkeypatch):
+    good = files("omicstl.datasets").joinpath("data", name).read_bytes()
+    path = tmp_path / "datasets" / "data" / name
+    path.parent.mkdir(parents=True)
+    for module in (_cells, _cohorts, _multiplier):
+        monkeypatch.setattr(module, "data_file", lambda name: path)
+    monkeypatch.setattr(identifiers, "files", lambda package: tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read()
+    half = len(good) // 2
+    for damaged in (b"", b"another file", good[:half], good[:half] + bytes(500) + good[half + 500 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(errors):
+            read()
