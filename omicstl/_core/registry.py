@@ -35,7 +35,7 @@ class Record:
     summary: str
     """One sentence: what question it answers."""
     writes: tuple[str, ...]
-    """Slots, e.g. ``obsm/{key}`` and ``obs/{key}_r2``."""
+    """Slots that every run writes, e.g. ``obsm/{key}`` and ``obs/{key}_r2``."""
     scale: str
     """The scale of the data that is expected, one of `SCALES`."""
     layouts: tuple[str, ...]
@@ -48,6 +48,18 @@ class Record:
     """Keys of ``references.bib``."""
     paragraph: str
     """A sentence for the methods section; a part in ``[[ ]]`` is dropped if a value of it is not known."""
+    sometimes: tuple[str, ...] = ()
+    """Slots that some options or data write."""
+    kind: str = ""
+    """What ``uns[key]["kind"]`` says; the name of the record where nothing else is given."""
+    of_scores: bool = False
+    """A result about scores under another key, which ``params["key"]`` names: it goes when these are made anew."""
+    amends: bool = False
+    """It adds to an entry of `uns` that another method has written."""
+    guards: bool = False
+    """It refuses to replace what others have written under its names; the rest replaces it, as scanpy does."""
+    models: tuple[tuple[str, str], ...] = ()
+    """Kinds of its models, and the class of each below ``omicstl.models``."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -56,7 +68,7 @@ class Record:
         if not _VERB.fullmatch(self.verb):
             problems.append(f"verb {self.verb!r} is no door and function such as 'tl.plier'")
         problems += [
-            f"slot {slot!r} is not of the form 'obsm/{{key}}'" for slot in self.writes if not _SLOT.fullmatch(slot)
+            f"slot {slot!r} is not of the form 'obsm/{{key}}'" for slot in self.slots if not _SLOT.fullmatch(slot)
         ]
         for field, allowed in (("layouts", LAYOUTS), ("transfers", TRANSFERS), ("setting", SETTINGS)):
             given = getattr(self, field)
@@ -70,6 +82,11 @@ class Record:
         if problems:
             msg = f"The record {self.name!r} is not valid: {'; '.join(problems)}."
             raise ValueError(msg)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """All that a run may write."""
+        return self.writes + self.sometimes
 
     def describe(self, values: Mapping[str, object]) -> str:
         """Fill the paragraph with `values`; what is not known is left out or called "not recorded"."""
@@ -112,6 +129,11 @@ def _collect() -> MappingProxyType[str, Record]:
 def records() -> dict[str, Record]:
     """Return the records of all methods by name."""
     return dict(_collect())
+
+
+def record_of_kind(kind: object) -> Record | None:
+    """Return the record whose results say `kind` in `uns`; `None` if there is none."""
+    return next((row for row in _collect().values() if kind == (row.kind or row.name) and not row.amends), None)
 
 
 def record(name: str) -> Record:

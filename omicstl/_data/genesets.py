@@ -283,3 +283,9 @@ def _from_binary(table: pd.DataFrame, argument: str) -> GeneSets:
     return GeneSets(
         np.asarray(table.index, dtype=str), np.asarray(table.columns, dtype=str), _binary_csc(sparse.csc_array(values))
     )
+
+
+def lost_table(lost: list[tuple[str, int]]) -> pd.DataFrame:
+    """Gene sets that were left out, and how many of their genes the data have."""
+    names, sizes = [name for name, _ in lost], [size for _, size in lost]
+    return pd.DataFrame({"set": np.array(names, dtype=object), "n_genes": np.array(sizes, dtype=np.int64)})

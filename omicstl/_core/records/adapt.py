@@ -18,4 +18,7 @@ RECORD = Record(
         "implemented in omicstl {omicstl_version} (alignment '{used}', chosen without labels of the target where method was 'auto')"
         "[[, from {n_labelled} labelled observations and {n_genes} variables]][[ (seed {seed})]]."
     ),
+    sometimes=("obsm/{key}_prediction",),
+    guards=True,
+    models=(("adapt", "adapt.model.AdaptModel"), ("adapt_network", "adapt.networks.NetworkAdaptModel")),
 )

@@ -19,4 +19,6 @@ RECORD = Record(
         "(Mourragui et al., 2019), agreement of halves of the genes and of the lines, plain baselines and confounders[[; the "
         "verdict was '{verdict}']]. No such check can tell whether the relation of genes to response is the same in the target."
     ),
+    kind="assessment",
+    of_scores=True,
 )

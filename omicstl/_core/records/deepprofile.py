@@ -19,4 +19,5 @@ RECORD = Record(
         "[[ of {n_obs} samples and {n_genes} genes]][[, trained for {epochs} epochs]]"
         "[[, whose latent units were clustered into {n_names} factors]][[ ({clustering} clustering)]][[ (seed {seed})]]. "
     ),
+    models=(("deepprofile", "factors.deepprofile.model.DeepprofileModel"),),
 )

@@ -19,4 +19,6 @@ RECORD = Record(
         "[[, {n_sets} sets and {n_genes} genes]][[, {n_tests} tests in all]], and p-values, which take genes as independent "
         "(Goeman and Bühlmann, 2007), were adjusted by the method of Benjamini and Hochberg (1995), with omicstl {omicstl_version}."
     ),
+    kind="enrichment",
+    of_scores=True,
 )

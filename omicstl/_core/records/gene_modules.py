@@ -19,4 +19,5 @@ RECORD = Record(
         "[[, of the {n_top_genes} genes with the largest median absolute deviation]], and observations described by the means of the modules, as in the first "
         "version of DeepProfile (Dincer et al., 2018)."
     ),
+    models=(("gene_modules", "factors.gene_modules.GeneModules"),),
 )

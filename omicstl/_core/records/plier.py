@@ -19,4 +19,5 @@ RECORD = Record(
         "[[ after {n_iter} iterations]][[ (seed {seed})]]. "
         "[[A share of {holdout} of the genes of each gene set was held out to test which sets a factor follows. ]]"
     ),
+    models=(("plier", "factors.plier.model.PlierModel"),),
 )

@@ -14,4 +14,14 @@ RECORD = Record(
     setting=("inductive",),
     citations=("Lalou2024", "EstebanMedina2026"),
     paragraph="Predictions for {n_obs} observations were made with a fitted {reference_kind} model[[ (SHA-256 {reference_digest_short})]] in omicstl {omicstl_version}.",
+    sometimes=(
+        "obsm/{key}_response",
+        "obsm/{key}_response_std",
+        "obsm/{key}_calls",
+        "obs/{key}_prediction",
+        "obsm/{key}_prediction",
+        "obsm/{key}_probability",
+    ),
+    kind="prediction",
+    guards=True,
 )

@@ -21,4 +21,6 @@ RECORD = Record(
         "[[; genes were standardised with the option '{standardize}']]"
         "[[ and missing genes treated with the option '{missing}']]."
     ),
+    sometimes=("obsm/{key}_sd",),
+    kind="projection",
 )

@@ -16,7 +16,6 @@ RECORD = Record(
         "varm/{key}",
         "varm/{key}_stability",
         "uns/{key}",
-        "uns/{key}_assessment",
     ),
     scale="counts",
     layouts=("dense", "csr", "csc", "backed", "dask"),
@@ -28,4 +27,7 @@ RECORD = Record(
         "({level}); calls were made at an error of {call_error} for each class, and the transfer was assessed "
         "without labels of the cells[[ (seed {seed})]]."
     ),
+    sometimes=("uns/{key}_assessment", "obsm/{key}_response", "obsm/{key}_response_std", "obsm/{key}_calls"),
+    guards=True,
+    models=(("scdeal", "response.model.ResponseModel"), ("scdeal_network", "response.network_model.NetworkModel")),
 )

@@ -18,4 +18,5 @@ RECORD = Record(
         "hold-outs[[ (seed {seed})]] "
         "with omicstl {omicstl_version}."
     ),
+    amends=True,
 )

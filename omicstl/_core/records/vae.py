@@ -7,7 +7,7 @@ RECORD = Record(
     verb="tl.vae",
     title="Variational autoencoder of expression",
     summary="Learn latent variables of a cohort with the likelihood and the decoder that fit the data, pathway-masked if wanted.",
-    writes=("obsm/{key}", "obsm/{key}_sd", "varm/{key}", "uns/{key}"),
+    writes=("obsm/{key}", "obsm/{key}_sd", "uns/{key}"),
     scale="any",
     layouts=("dense", "csr", "csc", "backed", "dask"),
     transfers=("features", "parameters"),
@@ -18,4 +18,6 @@ RECORD = Record(
         "{omicstl_version}[[, with {n_names} latent units]][[, a '{likelihood}' likelihood]][[ and a '{decoder}' decoder]]"
         "[[, from {n_obs} samples and {n_genes} genes]][[, over {n_iter} epochs]][[ (seed {seed})]]."
     ),
+    models=(("vae", "factors.vae.model.VaeModel"),),
+    sometimes=("varm/{key}",),
 )

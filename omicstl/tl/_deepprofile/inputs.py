@@ -14,9 +14,9 @@ from omicstl._core.checks import check_choice, check_flag, check_number, listed
 from omicstl._core.log import warn
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
-from omicstl._core.settings import settings
 from omicstl._data import adata as reader
 from omicstl._data.checkpoints import Checkpoints, rows_digest
+from omicstl._data.run import Run
 from omicstl.models.factors.autoencoder.axes import Axes
 from omicstl.models.factors.autoencoder.rows import Data, InMemory
 from omicstl.models.factors.deepprofile.fit import Components, size_in_bytes
@@ -29,60 +29,54 @@ if TYPE_CHECKING:
 STEPS, MOST_EPOCHS = 4000, 200
 
 
-def config(
-    latent_sizes: Sequence[int],
-    n_members: int,
-    n_clusters: int | None,
-    clustering: str,
-    linear: bool,
-    n_comps: int | None,
-    kl_weight: float,
-    training: Training | None,
-) -> DeepprofileConfig:
-    sizes = _sizes(latent_sizes)
-    check_number("n_members", n_members, low=1, high=100_000, integer=True)
-    check_choice("clustering", clustering, ("aligned", "published"))
-    check_flag("linear", linear)
-    check_number("kl_weight", kl_weight, low=0)
-    if n_comps is not None:
-        check_number("n_comps", n_comps, low=2, integer=True, advice="None lets the data decide.")
-    if training is not None and not isinstance(training, Training):
-        msg = f"`training` must be an otl.tl.Training, got {type(training).__name__}. Use otl.tl.Training(epochs=100)."
-        raise TypeError(msg)
-    made = DeepprofileConfig(
-        sizes,
-        int(n_members),
-        n_clusters,
-        None if n_comps is None else int(n_comps),
-        clustering,
-        bool(linear),
-        float(kl_weight),
-        training or Training(),
-    )
-    if n_clusters is not None:
-        check_number("n_clusters", n_clusters, low=2, integer=True, advice="None lets the data decide.")
-        if n_clusters > made.n_nodes:
-            msg = (
-                f"`n_clusters` must be at most the number of latent units, {made.n_nodes} ({n_members} networks of each of "
-                f"{listed(sizes)} units), got {n_clusters}. Ask for fewer clusters or more members."
-            )
-            raise ValueError(msg)
-    return made
-
-
-def _sizes(latent_sizes: Sequence[int]) -> tuple[int, ...]:
+def sizes(latent_sizes: Sequence[int]) -> tuple[int, ...]:
+    """Latent sizes, rising, checked."""
     if isinstance(latent_sizes, (str, bytes)) or not isinstance(latent_sizes, (Sequence, np.ndarray)):
         msg = f"`latent_sizes` must be a list of numbers of latent units, got {latent_sizes!r}. Use e.g. (10, 25, 50)."
         raise TypeError(msg)
     for size in latent_sizes:
         check_number("latent_sizes", size, low=1, high=10_000, integer=True)
-    sizes = tuple(int(size) for size in latent_sizes)
-    if not sizes or len(set(sizes)) < len(sizes) or len(sizes) > 6:
+    found = tuple(int(size) for size in latent_sizes)
+    if not found or len(set(found)) < len(found) or len(found) > 6:
         msg = (
-            f"`latent_sizes` must hold one to six different numbers, got {sizes}. More members of a size: `n_members`."
+            f"`latent_sizes` must hold one to six different numbers, got {found}. More members of a size: `n_members`."
         )
         raise ValueError(msg)
-    return tuple(sorted(sizes))
+    return tuple(sorted(found))
+
+
+def training_of(training: Training | None) -> Training:
+    """Options of training, or those of the paper."""
+    if training is not None and not isinstance(training, Training):
+        msg = f"`training` must be an otl.tl.Training, got {type(training).__name__}. Use otl.tl.Training(epochs=100)."
+        raise TypeError(msg)
+    return training or Training()
+
+
+def checked(options: DeepprofileConfig) -> DeepprofileConfig:
+    """Check what does not need the data."""
+    check_number("n_members", options.n_members, low=1, high=100_000, integer=True)
+    check_choice("clustering", options.rule, ("aligned", "published"))
+    check_flag("linear", options.linear)
+    check_number("kl_weight", options.kl_weight, low=0)
+    for name in ("n_comps", "n_clusters"):
+        value = getattr(options, name)
+        if value is not None:
+            check_number(name, value, low=2, integer=True, advice="None lets the data decide.")
+    if options.n_clusters is not None and options.n_clusters > options.n_nodes:
+        msg = (
+            f"`n_clusters` must be at most the number of latent units, {options.n_nodes} ({options.n_members} networks of each of "
+            f"{listed(options.latent_sizes)} units), got {options.n_clusters}. Ask for fewer clusters or more members."
+        )
+        raise ValueError(msg)
+    return replace(
+        options,
+        n_members=int(options.n_members),
+        n_clusters=None if options.n_clusters is None else int(options.n_clusters),
+        n_comps=None if options.n_comps is None else int(options.n_comps),
+        linear=bool(options.linear),
+        kl_weight=float(options.kl_weight),
+    )
 
 
 class Read(NamedTuple):
@@ -119,20 +113,14 @@ def check_comps(n_comps: int | None, given: Read) -> None:
         raise ValueError(msg)
 
 
-def check_size(given: Read, options: DeepprofileConfig, model_path: str | Path | None) -> None:
+def check_size(run: Run, given: Read, options: DeepprofileConfig) -> None:
     """Refuse a model that could not travel in the AnnData, before the fit and not after it."""
-    d = options.n_comps
-    if d is None or model_path is not None:
+    d, n_sizes = options.n_comps, len(options.latent_sizes)
+    if d is None:
         return
     size = size_in_bytes(given.features.size, d, options.latent_sizes, options.n_members)
-    if size > settings.model_in_adata:
-        msg = (
-            f"The model would take {size / 2**20:.0f} MB ({options.n_members} networks of each of {len(options.latent_sizes)} sizes, {d} "
-            f"components of {given.features.size} variables), above the {settings.model_in_adata / 2**20:.0f} MB that may travel in an "
-            "AnnData. Pass model_path='deepprofile.npz' to keep it in a file, fewer `n_members` or `n_comps`, or raise "
-            "otl.settings.model_in_adata."
-        )
-        raise ValueError(msg)
+    what = f"{options.n_members} networks of each of {n_sizes} sizes, {d} components of {given.features.size} variables"
+    run.check_size(size, what, "fewer `n_members` or `n_comps`")
 
 
 def settled(options: DeepprofileConfig, reduced: Components, training: Training | None) -> DeepprofileConfig:
@@ -231,32 +219,4 @@ def _decisive(given: Read, options: DeepprofileConfig, random: Streams, training
         "kl_weight": options.kl_weight,
         "seed": random.entropy,
         "training": None if training is None else asdict(training),
-    }
-
-
-def params(
-    options: DeepprofileConfig, given: Read, random: Streams, layer: str | None, obsm: str | None, batch_key: str | None
-) -> dict[str, Any]:
-    """Values used, for `uns`."""
-    training = options.training
-    return {
-        "latent_sizes": np.array(options.latent_sizes),
-        "n_members": options.n_members,
-        "n_clusters": options.n_clusters,
-        "clustering": options.rule,
-        "linear": options.linear,
-        "n_comps": options.n_comps,
-        "kl_weight": options.kl_weight,
-        "epochs": training.epochs,
-        "batch_size": training.batch_size,
-        "learning_rate": training.learning_rate,
-        "validation": training.validation,
-        "patience": training.patience,
-        "batch_key": batch_key,
-        "layer": layer,
-        "obsm": obsm,
-        "seed": str(random.entropy),
-        "n_obs": given.data.rows.n_rows,
-        "n_genes": given.features.size,
-        "n_networks": options.n_members * len(options.latent_sizes),
     }

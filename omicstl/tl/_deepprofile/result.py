@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from omicstl._core.log import ConvergenceWarning, info, warn
-from omicstl._data import store
-from omicstl._data.commit import Result, of_earlier_fit
+from omicstl._core.log import ConvergenceWarning, warn
+from omicstl.models.factors.deepprofile.train import DeepprofileConfig
+
+from .inputs import Read
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-
     from omicstl.models.factors.deepprofile.fit import Fit
 
 LOGS = ("loss", "reconstruction", "kl", "validation")
 
 
-def result(adata: AnnData, fit: Fit, params: dict[str, Any], key: str, model_path: str | Path | None) -> Result:
-    """Scores, their uncertainty, tables of units and clusters, and the model."""
-    model = fit.model
-    tree = model.to_dict()
-    digest = store.digest(tree)
-    stored: dict[str, Any] = tree
-    if model_path is not None:
-        store.write_model(model_path, tree)
-        stored = {"kind": model.kind, "path": str(model_path), "digest": digest, "n_bytes": store.n_bytes(tree)}
-    uns = {
-        "kind": model.kind,
-        "version": model.version,
-        "digest": digest,
-        "params": params | {"n_clusters": model.n_clusters},
-        "names": model.names,
+def params(fit: Fit, options: DeepprofileConfig, given: Read) -> dict[str, Any]:
+    """Values used, in a form that files can hold."""
+    training = options.training
+    return {
+        "latent_sizes": np.array(options.latent_sizes),
+        "n_members": options.n_members,
+        "n_clusters": fit.model.n_clusters,
+        "clustering": options.rule,
+        "linear": options.linear,
+        "n_comps": options.n_comps,
+        "kl_weight": options.kl_weight,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "learning_rate": training.learning_rate,
+        "validation": training.validation,
+        "patience": training.patience,
+        "n_obs": given.data.rows.n_rows,
+        "n_genes": given.features.size,
+        "n_networks": options.n_members * len(options.latent_sizes),
+    }
+
+
+def about(fit: Fit, params: dict[str, Any]) -> dict[str, Any]:
+    """How the fit went, and tables of units and clusters."""
+    return {
         "converged": not unfinished(fit, params),
         "n_iter": max(epochs_of(fit).values()),
         "nodes": nodes(fit),
         "clusters": clusters(fit),
         "history": history(fit),
-        "model": stored,
     }
-    scores, sd, between = fit.embedded
-    obsm = {key: scores, f"{key}_sd": sd, f"{key}_sd_between": between}
-    return Result(key=key, obsm=obsm, uns=uns, drop=of_earlier_fit(adata, key))
 
 
 def nodes(fit: Fit) -> pd.DataFrame:
@@ -127,11 +131,12 @@ def doubt(fit: Fit, params: dict[str, Any]) -> None:
         )
 
 
-def tell(fit: Fit, key: str) -> None:
-    """Say what was done."""
+def sentences(fit: Fit) -> list[str]:
+    """What is told of the fit."""
     model, table = fit.model, clusters(fit)
-    info(f"{model!r}.")
-    info(
-        f"A unit's median correlation with its factor is {np.nanmedian(np.abs(fit.clusters.correlation)):.2f}; "
-        f"{int((table['n_nodes'] == 1).sum())} factors have a single unit. Written to obsm and uns[{key!r}]."
-    )
+    middle = np.nanmedian(np.abs(fit.clusters.correlation))
+    single = int((table["n_nodes"] == 1).sum())
+    return [
+        f"{model!r}.",
+        f"A unit's median correlation with its factor is {middle:.2f}; {single} factors have a single unit.",
+    ]

@@ -9,8 +9,8 @@ from omicstl._core.log import progress as progress_bar
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl._data.commit import check_target, commit
-from omicstl.tl._plier.inputs import check_path
+from omicstl._data.run import start
+from omicstl.models.factors.deepprofile.train import DeepprofileConfig
 
 from . import inputs, result
 
@@ -159,13 +159,23 @@ def deepprofile(
     >>> adata.obsm["deepprofile"].shape  # four clusters, five components
     (60, 9)
     """
-    options = inputs.config(latent_sizes, n_members, n_clusters, clustering, linear, n_comps, kl_weight, training)
-    check_path(model_path)
-    check_target(adata, key_added, kind="deepprofile", copy=copy)
+    asked = DeepprofileConfig(
+        latent_sizes=inputs.sizes(latent_sizes),
+        n_members=n_members,
+        n_clusters=n_clusters,
+        n_comps=n_comps,
+        rule=clustering,
+        linear=linear,
+        kl_weight=kl_weight,
+        training=inputs.training_of(training),
+    )
+    options = inputs.checked(asked)
+    place = None if obsm is None else ("obsm", obsm)
+    run = start("deepprofile", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": place})
     random = streams(rng)
     data = inputs.read(adata, layer, obsm, batch_key)
     inputs.check_comps(options.n_comps, data)
-    inputs.check_size(data, options, model_path)
+    inputs.check_size(run, data, options)
     from omicstl.models.factors.deepprofile import fit as parts, train
 
     members = inputs.Checkpoint(checkpoint, data, options, random, training)
@@ -173,13 +183,25 @@ def deepprofile(
         lambda: parts.components(data.data, options.n_comps, max(options.latent_sizes), random)
     )
     settled = inputs.settled(options, reduced, training)
-    inputs.check_size(data, settled, model_path)
+    inputs.check_size(run, data, settled)
     have = members.members(settled)
     with progress_bar(train.n_steps(settled, reduced.scores, have), "DeepProfile", progress) as bar:
         hooks = train.Hooks(have, members.save, members.running, members.save_running, bar.update)
         fit = parts.fit_deepprofile(data.features, data.data, reduced, settled, random, hooks)
-    params = inputs.params(settled, data, random, layer, obsm, batch_key)
+    params = result.params(fit, settled, data) | {
+        "batch_key": batch_key,
+        "layer": layer,
+        "obsm": obsm,
+        "seed": str(random.entropy),
+    }
     result.doubt(fit, params)
-    written = commit(adata, result.result(adata, fit, params, key_added, model_path), copy=copy)
-    result.tell(fit, key_added)
+    scores, sd, between = fit.embedded
+    written = run.commit(
+        result.about(fit, params),
+        params=params,
+        model=fit.model,
+        names=fit.model.names,
+        obsm={"": scores, "_sd": sd, "_sd_between": between},
+    )
+    run.tell(*result.sentences(fit))
     return written

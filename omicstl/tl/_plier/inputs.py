@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,49 +12,45 @@ import scipy.sparse as sp
 from omicstl._core.checks import check_choice, check_number, listed
 from omicstl._core.log import warn
 from omicstl._data import adata as reader, genesets
+from omicstl._data.blocks import RowSource
 from omicstl.kernels import stats
 from omicstl.models.factors.plier import model as model_parts
 
+if TYPE_CHECKING:
+    from anndata import AnnData
 
-def config(
-    n_factors: int | None,
-    annotated_fraction: float,
-    max_rank: int,
-    selection: str,
-    prior_weight: float | None,
-    score_penalty: float | None,
-    set_penalty: float | None,
-    init: str,
-    tol: float,
-    max_iter: int,
+
+WHOLE = ("n_factors", "max_rank", "max_iter")
+REAL = ("annotated_fraction", "prior_weight", "score_penalty", "set_penalty", "tol")
+
+
+class Read(NamedTuple):
+    """Sets and genes in use, their rows, and the standardised data."""
+
+    matched: genesets.MatchedSets
+    rows: RowSource
+    data: model_parts.Prepared
+
+
+def checked(
+    options: model_parts.PlierConfig, holdout: float, *, own_prior: bool, own_start: bool
 ) -> model_parts.PlierConfig:
-    if n_factors is not None:
-        check_number("n_factors", n_factors, low=2, integer=True, advice="None lets the data decide.")
-    check_number("annotated_fraction", annotated_fraction, low=0, high=1)
-    check_number("max_rank", max_rank, low=1, integer=True)
-    check_choice("selection", selection, ("complete", "fast"))
-    for name, value in (("prior_weight", prior_weight), ("score_penalty", score_penalty), ("set_penalty", set_penalty)):
+    """Refuse numbers out of range, and options that another one makes void, rather than ignore them."""
+    if options.n_factors is not None:
+        check_number("n_factors", options.n_factors, low=2, integer=True, advice="None lets the data decide.")
+    check_number("annotated_fraction", options.annotated_fraction, low=0, high=1)
+    check_number("max_rank", options.max_rank, low=1, integer=True)
+    check_choice("selection", options.selection, ("complete", "fast"))
+    for name in ("prior_weight", "score_penalty", "set_penalty"):
+        value = getattr(options, name)
         if value is not None:
             check_number(name, value, low=0, low_open=True, advice="None takes the method's own rule.")
-    check_choice("init", init, ("svd", "random"))
-    check_number("tol", tol, low=0)
-    check_number("max_iter", max_iter, low=20, integer=True, advice="The gene sets enter at iteration 20.")
-    return model_parts.PlierConfig(
-        n_factors=None if n_factors is None else int(n_factors),
-        annotated_fraction=float(annotated_fraction),
-        max_rank=int(max_rank),
-        selection=selection,
-        prior_weight=None if prior_weight is None else float(prior_weight),
-        score_penalty=None if score_penalty is None else float(score_penalty),
-        set_penalty=None if set_penalty is None else float(set_penalty),
-        init=init,
-        tol=float(tol),
-        max_iter=int(max_iter),
+    check_choice("init", options.init, ("svd", "random"))
+    check_number("tol", options.tol, low=0)
+    check_number("max_iter", options.max_iter, low=20, integer=True, advice="The gene sets enter at iteration 20.")
+    check_number(
+        "holdout", holdout, low=0, high=0.5, low_open=True, advice="The held-out members make the test honest."
     )
-
-
-def check_unused(options: model_parts.PlierConfig, holdout: float, own_prior: bool, own_start: bool) -> None:
-    """Refuse options that another one makes void, rather than ignore them."""
     void = [
         ("init", options.init, "svd", own_start, "init_scores"),
         ("holdout", holdout, 0.2, own_prior, "holdout_prior"),
@@ -63,24 +60,25 @@ def check_unused(options: model_parts.PlierConfig, holdout: float, own_prior: bo
         if is_void and value != default:
             msg = f"`{name}` has no use beside `{other}`, got {name}={value!r}. Leave one of the two out."
             raise ValueError(msg)
+    given = {name: getattr(options, name) for name in (*WHOLE, *REAL)}
+    numbers: Any = {name: int(x) if name in WHOLE else float(x) for name, x in given.items() if x is not None}
+    return replace(options, **numbers)
 
 
-def check_path(model_path: str | Path | None) -> None:
-    """Refuse a place that no model can be written to, before the fit and not after it."""
-    if model_path is None:
-        return
-    path = Path(model_path)
-    if not path.parent.is_dir():
-        msg = f"The folder {str(path.parent)!r} of `model_path` does not exist; create it first."
-        raise FileNotFoundError(msg)
-    if path.suffix.lower() in (".h5ad", ".zarr", ".rds"):
-        msg = f"`model_path` is for the model alone, and {path.name!r} is the name of another kind of file. Use {path.stem + '.npz'!r}."
-        raise ValueError(msg)
-    if path.is_dir():
-        msg = (
-            f"`model_path` must be a file, got the folder {model_path!r}. Give it a name: {str(path / 'plier.npz')!r}."
-        )
-        raise IsADirectoryError(msg)
+def read(
+    adata: AnnData, gene_sets: Any, layer: str | None, min_genes: int, n_factors: int | None, *, gram: bool
+) -> Read:
+    """Match genes and sets, pass over the rows once, leave out genes of one value, and standardise; `gram` allows the Gram form."""
+    expression = reader.read(adata, layer=layer)
+    matched = genesets.match(genesets.read_gene_sets(gene_sets), expression.var_names, min_genes=min_genes)
+    check_samples(expression, n_factors)
+    expression = expression.select(matched.columns)
+    summary = reader.summarise(expression, gram=gram and 2 * expression.rows.n_rows > expression.rows.n_cols)
+    reader.check_scale(expression, summary, expected="log")
+    varying = summary.low < summary.high
+    if not varying.all():
+        matched, summary, expression = drop_constant(matched, summary, expression, varying, min_genes)
+    return Read(matched, expression.rows, model_parts.prepare(expression.rows, stats.finish(summary, overwrite=True)))
 
 
 def check_samples(expression: reader.Expression, n_factors: int | None) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_number
 from omicstl._core.log import progress as progress_bar
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl._data import adata as reader, genesets
-from omicstl._data.commit import check_target, commit
-from omicstl.kernels import stats
-from omicstl.models.factors.plier import model as model_parts
+from omicstl._data.run import spread_out, start
+from omicstl.models.factors.plier.model import PlierConfig
 
-from . import inputs, result as found
+from . import inputs, result
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -171,70 +168,44 @@ def plier(
     >>> adata.obsm["plier"].shape, adata.varm["plier"].shape
     ((60, 5), (500, 5))
     """
-    options = inputs.config(
-        n_factors,
-        annotated_fraction,
-        max_rank,
-        selection,
-        prior_weight,
-        score_penalty,
-        set_penalty,
-        init,
-        tol,
-        max_iter,
+    asked = PlierConfig(
+        n_factors=n_factors,
+        annotated_fraction=annotated_fraction,
+        max_rank=max_rank,
+        selection=selection,
+        prior_weight=prior_weight,
+        score_penalty=score_penalty,
+        set_penalty=set_penalty,
+        init=init,
+        tol=tol,
+        max_iter=max_iter,
     )
-    check_number(
-        "holdout", holdout, low=0, high=0.5, low_open=True, advice="The held-out members make the test honest."
-    )
-    inputs.check_unused(options, holdout, holdout_prior is not None, init_scores is not None)
-    inputs.check_path(model_path)
-    check_target(adata, key_added, kind="plier", copy=copy)
+    options = inputs.checked(asked, holdout, own_prior=holdout_prior is not None, own_start=init_scores is not None)
+    run = start("plier", adata, key_added, copy=copy, model_path=model_path)
     random = streams(rng)
-    expression = reader.read(adata, layer=layer)
-    sets = genesets.read_gene_sets(gene_sets)
-    matched = genesets.match(sets, expression.var_names, min_genes=min_genes)
-    inputs.check_samples(expression, n_factors)
-    expression = expression.select(matched.columns)
-    gram = init_scores is None and 2 * expression.rows.n_rows > expression.rows.n_cols
-    summary = reader.summarise(expression, gram=gram)
-    reader.check_scale(expression, summary, expected="log")
-    varying = summary.low < summary.high
-    if not varying.all():
-        matched, summary, expression = inputs.drop_constant(matched, summary, expression, varying, min_genes)
+    read = inputs.read(adata, gene_sets, layer, min_genes, n_factors, gram=init_scores is None)
+    heldout = inputs.heldout(read.matched, holdout, holdout_prior, random.generator("holdout"))
+    first = inputs.init_scores(init_scores, read.rows.n_rows, n_factors)
     from omicstl.models.factors.plier.fit import Prior, fit_plier
 
-    heldout = inputs.heldout(matched, holdout, holdout_prior, random.generator("holdout"))
-    first = inputs.init_scores(init_scores, expression.rows.n_rows, n_factors)
-    prior = Prior(matched.genes, matched.names, matched.membership, heldout)
-    data = model_parts.prepare(expression.rows, stats.finish(summary, overwrite=True))
-    del summary
-
+    prior = Prior(read.matched.genes, read.matched.names, read.matched.membership, heldout)
+    check = partial(result.check_size, run, read.matched)
     with progress_bar(max_iter, "PLIER", progress) as bar:
-        seen = [0]
-
-        def report(n_iter: int, change: float) -> None:
-            bar.update(n_iter - seen[0], f"change of B {change:.1e}")
-            seen[0] = n_iter
-
-        def check(k: int) -> None:
-            found.check_size(matched, k, model_path)
-
-        fit = fit_plier(data, expression.rows, prior, options, random, first, report, check)
-    found.doubt(fit, options, key_added)  # before anything is written, in case that warnings are errors
-    params = asdict(options) | {
-        "n_factors": fit.counts.used,
-        "prior_weight": fit.model.prior_weight,
-        "score_penalty": fit.model.score_penalty,
-        "set_penalty": fit.model.set_penalty,
-        "holdout": None if holdout_prior is not None else holdout,
-        "min_genes": min_genes,
-        "layer": layer,
-        "seed": str(random.entropy),
-        "n_obs": fit.model.n_obs,
-        "n_genes": int(fit.model.features.size),
-        "n_sets": int(fit.model.sets.size),
-    }
-    result = found.result(adata, fit, matched, params, key_added, model_path)
-    written = commit(adata, result, copy=copy)
-    found.tell(fit, matched, key_added)
+        fit = fit_plier(read.data, read.rows, prior, options, random, first, result.reporter(bar), check)
+    result.doubt(fit, options, key_added)  # before anything is written, in case that warnings are errors
+    written = run.commit(
+        result.about(fit, read.matched),
+        params=result.params(fit, options)
+        | {
+            "holdout": None if holdout_prior is not None else holdout,
+            "min_genes": min_genes,
+            "layer": layer,
+            "seed": str(random.entropy),
+        },
+        model=fit.model,
+        names=fit.model.names,
+        obsm={"": fit.scores},
+        varm={"": spread_out(adata, read.matched.columns, fit.model.loadings)},
+    )
+    run.tell(*result.sentences(fit, read.matched))
     return written

@@ -18,6 +18,7 @@ from omicstl._core.settings import settings
 from omicstl._data import adata as reader, genesets
 from omicstl._data.checkpoints import Checkpoints, rows_digest
 from omicstl._data.obsm import read_obsm
+from omicstl._data.run import Run
 from omicstl.kernels import stats
 from omicstl.models.factors.autoencoder import covariates as covariate_parts, rows as vae_data
 from omicstl.models.factors.autoencoder.likelihoods import COUNTS, GAUSSIAN, LIKELIHOODS
@@ -49,23 +50,8 @@ class Observed(NamedTuple):
     batch: np.ndarray | None
 
 
-def options(
-    n_factors: int,
-    likelihood: str,
-    decoder: str | None,
-    gene_sets: object,
-    min_genes: int,
-    n_extra: int,
-    positive: bool,
-    hidden: Sequence[int],
-    kl_weight: float,
-    kl_warmup: int,
-    free_bits: float,
-    training: Training | None,
-) -> VaeOptions:
-    """Check what does not need the data."""
-    check_number("n_factors", n_factors, low=1, integer=True)
-    check_choice("likelihood", likelihood, LIKELIHOODS)
+def decoder_of(decoder: str | None, gene_sets: object) -> str:
+    """The decoder that was asked for, or that `gene_sets` ask for."""
     decoder = ("mlp" if gene_sets is None else "masked") if decoder is None else decoder
     check_choice("decoder", decoder, DECODERS)
     if decoder == "masked" and gene_sets is None:
@@ -76,38 +62,58 @@ def options(
             f"`gene_sets` have no use with decoder={decoder!r}, got both. Use decoder='masked', or leave the sets out."
         )
         raise ValueError(msg)
-    check_number("n_extra", n_extra, low=0, integer=True)
-    check_number("min_genes", min_genes, low=1, integer=True)
-    check_flag("positive", positive)
-    _check_unused(decoder, n_factors, min_genes, n_extra, positive)
-    check_number("kl_weight", kl_weight, low=0)
-    check_number("free_bits", free_bits, low=0)
-    check_number("kl_warmup", kl_warmup, low=0, integer=True)
+    return decoder
+
+
+def layers(hidden: Sequence[int]) -> tuple[int, ...]:
+    """Sizes of hidden layers, checked."""
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence | np.ndarray):
+        msg = f"`hidden` must be the sizes of the hidden layers, such as (250, 100), got {hidden!r}."
+        raise TypeError(msg)
+    for size in hidden:
+        check_number("hidden", size, low=1, integer=True, advice="Each is the size of a layer, e.g. hidden=(250, 100).")
+    return tuple(int(size) for size in hidden)
+
+
+def training_of(training: Training | None) -> Training:
+    """Options of training, or the defaults of this verb."""
     training = TRAINING if training is None else training
     if not isinstance(training, Training):
         msg = f"`training` must be an otl.tl.Training, got {type(training).__name__}. Write training=otl.tl.Training(epochs=100)."
         raise TypeError(msg)
-    if kl_warmup > training.epochs:
-        msg = f"`kl_warmup` must be at most the number of epochs, got {kl_warmup} of {training.epochs}. Train longer, or warm up less."
+    return training
+
+
+def checked(options: VaeOptions, min_genes: int, n_extra: int) -> VaeOptions:
+    """Check what does not need the data."""
+    check_number("n_factors", options.n_factors, low=1, integer=True)
+    check_choice("likelihood", options.likelihood, LIKELIHOODS)
+    check_number("n_extra", n_extra, low=0, integer=True)
+    check_number("min_genes", min_genes, low=1, integer=True)
+    check_flag("positive", options.positive)
+    _check_unused(options, min_genes, n_extra)
+    check_number("kl_weight", options.kl_weight, low=0)
+    check_number("free_bits", options.free_bits, low=0)
+    check_number("kl_warmup", options.kl_warmup, low=0, integer=True)
+    epochs = options.training.epochs
+    if options.kl_warmup > epochs:
+        msg = f"`kl_warmup` must be at most the number of epochs, got {options.kl_warmup} of {epochs}. Train longer, or warm up less."
         raise ValueError(msg)
-    return VaeOptions(
-        n_factors=int(n_factors),
-        likelihood=likelihood,
-        decoder=decoder,
-        hidden=_hidden(hidden),
-        positive=bool(positive),
-        kl_weight=float(kl_weight),
-        kl_warmup=int(kl_warmup),
-        free_bits=float(free_bits),
-        training=training,
+    return replace(
+        options,
+        n_factors=int(options.n_factors),
+        positive=bool(options.positive),
+        kl_weight=float(options.kl_weight),
+        kl_warmup=int(options.kl_warmup),
+        free_bits=float(options.free_bits),
     )
 
 
-def _check_unused(decoder: str, n_factors: int, min_genes: int, n_extra: int, positive: bool) -> None:
+def _check_unused(options: VaeOptions, min_genes: int, n_extra: int) -> None:
     """Refuse options that the decoder makes void, rather than ignore them."""
-    masked = decoder == "masked"
+    decoder, masked = options.decoder, options.decoder == "masked"
     void = [
-        ("n_factors", n_factors, masked, "Each set is a factor, and there are n_extra more"),
+        ("n_factors", options.n_factors, masked, "Each set is a factor, and there are n_extra more"),
         ("min_genes", min_genes, not masked, "It belongs to `gene_sets`"),
         ("n_extra", n_extra, not masked, "It belongs to `gene_sets`"),
     ]
@@ -115,18 +121,9 @@ def _check_unused(decoder: str, n_factors: int, min_genes: int, n_extra: int, po
         if is_void and value != DEFAULTS[name]:
             msg = f"`{name}` has no use with decoder={decoder!r}, got {name}={value!r}. {why}. Leave it out."
             raise ValueError(msg)
-    if positive and decoder == "mlp":
+    if options.positive and decoder == "mlp":
         msg = "positive=True needs weights that say what a factor does: use decoder='linear', or pass `gene_sets`."
         raise ValueError(msg)
-
-
-def _hidden(hidden: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence | np.ndarray):
-        msg = f"`hidden` must be the sizes of the hidden layers, such as (250, 100), got {hidden!r}."
-        raise TypeError(msg)
-    for size in hidden:
-        check_number("hidden", size, low=1, integer=True, advice="Each is the size of a layer, e.g. hidden=(250, 100).")
-    return tuple(int(size) for size in hidden)
 
 
 def read(adata: AnnData, layer: str | None, obsm: str | None) -> reader.Expression:
@@ -284,20 +281,13 @@ def unit_names(n_factors: int) -> np.ndarray:
     return np.array([f"VAE{i + 1}" for i in range(n_factors)], dtype=object)
 
 
-def check_size(
-    expression: reader.Expression, chosen: VaeOptions, seen: Observed, model_path: str | Path | None
-) -> None:
+def check_size(run: Run, expression: reader.Expression, chosen: VaeOptions, seen: Observed) -> None:
     """Refuse a model that could not travel in the AnnData, before the fit and not after it."""
     n_vars = expression.var_names.size
     n_covariates = sum(len(seen.levels.get(name, " ")) for name in seen.values)
     size = size_in_bytes(chosen, n_vars, n_covariates, expression.rows.n_rows)
-    if model_path is None and size > settings.model_in_adata:
-        msg = (
-            f"The model would take {size / 2**20:.0f} MB ({chosen.n_factors} factors of {n_vars} variables, hidden layers {chosen.hidden}), "
-            f"above the {settings.model_in_adata / 2**20:.0f} MB that may travel in an AnnData. Pass model_path='vae.npz' to keep it in a "
-            "file, smaller layers in `hidden`, fewer variables, or raise otl.settings.model_in_adata."
-        )
-        raise ValueError(msg)
+    what = f"{chosen.n_factors} factors of {n_vars} variables, hidden layers {chosen.hidden}"
+    run.check_size(size, what, "smaller layers in `hidden`, fewer variables")
 
 
 def checkpoint(
@@ -317,10 +307,3 @@ def checkpoint(
     return Checkpoints(
         folder, {"data": rows_digest(expression.rows), "names_and_covariates": given.hexdigest(), "options": settings}
     )
-
-
-def params(chosen: VaeOptions) -> dict[str, Any]:
-    """What was used, in a form that files can hold."""
-    table = asdict(chosen)
-    training = table.pop("training")
-    return table | training | {"hidden": np.array(chosen.hidden, dtype=np.int64)}

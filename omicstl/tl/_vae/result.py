@@ -2,66 +2,63 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed
-from omicstl._core.log import ConvergenceWarning, info, warn
-from omicstl._data import store
-from omicstl._data.commit import Result, of_earlier_fit
+from omicstl._core.log import ConvergenceWarning, warn
+from omicstl._data.genesets import lost_table
+from omicstl._data.run import spread_out
 from omicstl.models.factors.autoencoder.likelihoods import ACTIVE
+from omicstl.models.factors.vae.options import VaeOptions
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from omicstl.models.factors.vae.fit import Fit
+    from omicstl.models.factors.vae.model import VaeModel
 
 FEW_HELD = 5  # observations
 LOGS = ("loss", "reconstruction", "kl", "validation")
 
 
-def result(
-    adata: AnnData,
-    fit: Fit,
-    columns: np.ndarray | None,
-    lost: list[tuple[str, int]],
-    params: dict[str, Any],
-    key: str,
-    model_path: str | Path | None,
-) -> Result:
-    """Scores, their uncertainty, loadings where there are any, and the model. `columns`: the variables of `adata` in it."""
-    model = fit.model
-    tree = model.to_dict()
-    digest = store.digest(tree)
-    stored: dict[str, Any] = tree
-    if model_path is not None:
-        store.write_model(model_path, tree)
-        stored = {"kind": model.kind, "path": str(model_path), "digest": digest, "n_bytes": store.n_bytes(tree)}
-    varm = {}
-    if model.loadings is not None and columns is not None:
-        loadings = np.zeros((adata.n_vars, model.names.size), dtype=np.float32)
-        loadings[columns] = model.loadings
-        varm[key] = loadings
-    uns = {
-        "kind": model.kind,
-        "version": model.version,
-        "digest": digest,
-        "params": params,
-        "names": model.names,
+def params(fit: Fit, options: VaeOptions) -> dict[str, Any]:
+    """Options in a form that files can hold, and sizes."""
+    table = asdict(options)
+    training = table.pop("training")
+    return (
+        table
+        | training
+        | {
+            "hidden": np.array(options.hidden, dtype=np.int64),
+            "n_obs": fit.model.n_obs,
+            "n_genes": int(fit.model.features.size),
+            "n_held_out": fit.n_held,
+        }
+    )
+
+
+def about(fit: Fit, params: dict[str, Any], lost: list[tuple[str, int]]) -> dict[str, Any]:
+    """How the fit went, what each unit carries, and sets that were left out."""
+    return {
         "converged": _converged(fit, params),
         "stopped": "patience" if fit.stopped else "epochs",
         "n_iter": len(fit.history),
         "best_epoch": fit.best_epoch or len(fit.history),
         "history": _history(fit),
         "units": units(fit),
-        "lost_sets": _lost(lost),
-        "model": stored,
+        "lost_sets": lost_table(lost),
     }
-    scores = {key: fit.scores, f"{key}_sd": fit.sd}
-    return Result(key=key, obsm=scores, varm=varm, uns=uns, drop=of_earlier_fit(adata, key))
+
+
+def loadings(adata: AnnData, model: VaeModel, columns: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Loadings of a linear decoder, for `varm`; `columns` are the variables of `adata` in the model."""
+    if model.loadings is None or columns is None:
+        return {}
+    return {"": spread_out(adata, columns, model.loadings)}
 
 
 def _converged(fit: Fit, params: dict[str, Any]) -> bool:
@@ -78,12 +75,6 @@ def _history(fit: Fit) -> pd.DataFrame:
         "epoch": np.arange(1, n + 1),
     }
     return pd.DataFrame(table | {name: fit.history[:, i].astype(np.float64) for i, name in enumerate(LOGS)})
-
-
-def _lost(lost: list[tuple[str, int]]) -> pd.DataFrame:
-    """Gene sets that were left out, and how many of their genes the data have."""
-    names, sizes = [name for name, _ in lost], [size for _, size in lost]
-    return pd.DataFrame({"set": np.array(names, dtype=object), "n_genes": np.array(sizes, dtype=np.int64)})
 
 
 def units(fit: Fit) -> pd.DataFrame:
@@ -119,15 +110,16 @@ def doubt(fit: Fit, params: dict[str, Any]) -> None:
         )
 
 
-def tell(fit: Fit, lost: list[tuple[str, int]], key: str) -> None:
-    """Say what was done."""
+def sentences(fit: Fit, lost: list[tuple[str, int]]) -> list[str]:
+    """What is told of the fit."""
     table, model = units(fit), fit.model
     best = f"; best epoch {fit.best_epoch} by {fit.n_held} held-out observations" if fit.n_held else ""
-    info(f"VAE: {model.n_obs} observations of {model.features.size} variables; {len(fit.history)} epochs{best}.")
+    told = [f"VAE: {model.n_obs} observations of {model.features.size} variables; {len(fit.history)} epochs{best}."]
     if lost:
-        info(
-            f"{len(lost)} gene sets have too few genes in the data and are left out: {listed([name for name, _ in lost])}."
-        )
+        names = listed([name for name, _ in lost])
+        told.append(f"{len(lost)} gene sets have too few genes in the data and are left out: {names}.")
     idle = table["factor"][~table["active"]].tolist()
-    info(f"{len(table) - len(idle)} of {len(table)} factors are active{f'; not {listed(idle)}' if idle else ''}.")
-    info(f"Written to obsm[{key!r}], obsm[{key + '_sd'!r}] and uns[{key!r}].")
+    told.append(
+        f"{len(table) - len(idle)} of {len(table)} factors are active{f'; not {listed(idle)}' if idle else ''}."
+    )
+    return told

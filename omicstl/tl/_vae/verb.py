@@ -15,8 +15,8 @@ from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
-from omicstl._data.commit import check_target, commit
-from omicstl.tl._plier.inputs import check_path
+from omicstl._data.run import start
+from omicstl.models.factors.vae.options import VaeOptions
 
 from . import inputs, result
 
@@ -184,22 +184,20 @@ def vae(
     >>> adata.obsm["vae"].shape, bool(adata.uns["vae"]["units"]["active"].all())
     ((60, 5), True)
     """
-    options = inputs.options(
-        n_factors,
-        likelihood,
-        decoder,
-        gene_sets,
-        min_genes,
-        n_extra,
-        positive,
-        hidden,
-        kl_weight,
-        kl_warmup,
-        free_bits,
-        training,
+    asked = VaeOptions(
+        n_factors=n_factors,
+        likelihood=likelihood,
+        decoder=inputs.decoder_of(decoder, gene_sets),
+        hidden=inputs.layers(hidden),
+        positive=positive,
+        kl_weight=kl_weight,
+        kl_warmup=kl_warmup,
+        free_bits=free_bits,
+        training=inputs.training_of(training),
     )
-    check_path(model_path)
-    check_target(adata, key_added, kind="vae", copy=copy)
+    options = inputs.checked(asked, min_genes, n_extra)
+    place = None if obsm is None else ("obsm", obsm)
+    run = start("vae", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": place})
     random = streams(rng)
     expression = inputs.read(adata, layer, obsm)
     seen = inputs.observed(adata, batch_key, covariates)
@@ -209,27 +207,26 @@ def vae(
     expression = inputs.drop_constant(expression, used)
     units = None if gene_sets is None else inputs.sets(gene_sets, expression, min_genes, n_extra)
     options = inputs.settled(options, units, expression)
-    inputs.check_size(expression, options, seen, model_path)
+    inputs.check_size(run, expression, options, seen)
     data, codes = inputs.data(expression, summary, used, likelihood, seen)
     folder = inputs.checkpoint(checkpoint, expression, units, seen, options, random)
-    from omicstl.models.factors.vae import fit as vae_fit
+    from omicstl.models.factors.vae.fit import fit_vae, n_steps
 
     names = units.names if units is not None else inputs.unit_names(options.n_factors)
-    with progress_bar(vae_fit.n_steps(options, data), "VAE", progress) as bar:
-        mask = None if units is None else units.mask
-        fit = vae_fit.fit_vae(
+    with progress_bar(n_steps(options, data), "VAE", progress) as bar:
+        fit = fit_vae(
             data,
             codes,
             expression.var_names,
             names,
-            mask,
+            None if units is None else units.mask,
             options,
             random,
             bar.update,
             resume=None if folder is None else folder.load_running("vae"),
             save=None if folder is None else partial(folder.save_running, "vae"),
         )
-    params = inputs.params(options) | {
+    params = result.params(fit, options) | {
         "batch_key": batch_key,
         "covariates": np.array(list(covariates), dtype=object),
         "min_genes": min_genes,
@@ -237,13 +234,17 @@ def vae(
         "layer": layer,
         "obsm": obsm,
         "seed": str(random.entropy),
-        "n_obs": fit.model.n_obs,
-        "n_genes": int(fit.model.features.size),
-        "n_held_out": fit.n_held,
     }
     result.doubt(fit, params)
     lost = [] if units is None else units.lost
     columns = None if obsm is not None else np.flatnonzero(used)
-    written = commit(adata, result.result(adata, fit, columns, lost, params, key_added, model_path), copy=copy)
-    result.tell(fit, lost, key_added)
+    written = run.commit(
+        result.about(fit, params, lost),
+        params=params,
+        model=fit.model,
+        names=fit.model.names,
+        obsm={"": fit.scores, "_sd": fit.sd},
+        varm=result.loadings(adata, fit.model, columns),
+    )
+    run.tell(*result.sentences(fit, lost))
     return written

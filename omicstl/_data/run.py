@@ -1,0 +1,272 @@
+"""What every verb does around its fit, once, driven by its record.
+
+Before any work the target is checked; after it the model is stored, one `Result` is written, and what an earlier result under the
+same key has left, or what was computed from it, goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from omicstl._core.log import info
+from omicstl._core.registry import Record, record, record_of_kind
+from omicstl._core.settings import settings
+from omicstl._data import store
+from omicstl._data.commit import Result, check_target, commit
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Slot = tuple[str, str]  # the slot and the name in it
+OTHER_FILES = (".h5ad", ".zarr", ".rds")
+
+
+class Storable(Protocol):
+    """A fitted model, as far as it is written."""
+
+    @property
+    def kind(self) -> str:
+        """Names the class."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Stored form."""
+        ...
+
+
+class Run(NamedTuple):
+    """One call of a verb: made by `start` before any work, asked to write after it."""
+
+    record: Record
+    adata: AnnData
+    key: str
+    copy: bool
+    model_path: Path | None
+
+    def check_size(self, n_bytes: int, what: str, fewer: str, *, file: bool = True) -> None:
+        """
+        Refuse, before the fit, a model that is too large to travel in the AnnData.
+
+        `what` says of what size it is, `fewer` what can be asked for instead, `file` whether the verb has a `model_path`.
+        """
+        if self.model_path is not None or n_bytes <= settings.model_in_adata:
+            return
+        ways = f"Pass model_path='{self.record.name}.npz' to keep it in a file, {fewer}" if file else f"Take {fewer}"
+        msg = (
+            f"The model would take {n_bytes / 2**20:.0f} MB ({what}), above the {settings.model_in_adata / 2**20:.0f} MB that may "
+            f"travel in an AnnData. {ways}, or raise otl.settings.model_in_adata."
+        )
+        raise ValueError(msg)
+
+    def check_beside(self, *slots: str) -> None:
+        """Refuse to leave beside the new result what stands in `slots`, which it does not write, and is not of a run under the key."""
+        mine = set(written_under(self.adata, self.key))
+        left = [place for place in _places(self.adata, slots, self.key) if place not in mine]
+        if left:
+            msg = (
+                f"{_shown(left)} would stay beside the new result of {self.key!r} and belong to others. Choose another `key_added`, "
+                f"or delete them: del {_shown(left[:1])}."
+            )
+            raise ValueError(msg)
+
+    def commit(
+        self,
+        about: Mapping[str, Any],
+        *,
+        params: Mapping[str, Any],
+        model: Storable | None = None,
+        names: np.ndarray | None = None,
+        obs: Mapping[str, Any] | None = None,
+        var: Mapping[str, Any] | None = None,
+        obsm: Mapping[str, Any] | None = None,
+        varm: Mapping[str, Any] | None = None,
+        more: Mapping[str, Mapping[str, Any]] | None = None,
+        own: bool = False,
+    ) -> AnnData | None:
+        """
+        Write a result, or a copy with it.
+
+        `about` are entries of ``uns[key]`` beside `params`, `names` and the `model`; `more` are further entries of `uns`. Names in slots are what
+        stands behind the key: ``""`` for the key itself, ``"_sd"``. `own`: ``obsm[key]`` belongs to nobody else and need not be copied.
+        """
+        uns: dict[str, Any] = {"kind": self.record.kind or self.record.name, "version": 1, "params": dict(params)}
+        if names is not None:
+            uns["names"] = names
+        uns |= about
+        if model is not None:
+            uns |= self._stored(model)
+        slots = {"obs": obs, "var": var, "obsm": obsm, "varm": varm}
+        named = {slot: {f"{self.key}{end}": value for end, value in (new or {}).items()} for slot, new in slots.items()}
+        entries = {f"{self.key}{end}": entry for end, entry in (more or {}).items()}
+        places = {(slot, name) for slot, new in named.items() for name in new} | {("uns", name) for name in entries}
+        unnamed = sorted(places - set(_names(self.record.slots, self.key)))
+        if unnamed:
+            msg = f"The record of {self.record.verb} does not name {_shown(unnamed)}."
+            raise RuntimeError(msg)
+        result = Result(
+            self.key,
+            **named,
+            uns=uns,
+            more=entries,
+            drop=stale(self.adata, self.record, self.key),
+            own=(self.key,) if own else (),
+        )
+        return commit(self.adata, result, copy=self.copy)
+
+    def amend(self, about: Mapping[str, Any]) -> AnnData | None:
+        """Add to the entry under the key what this verb has found out about it; all else stays."""
+        return commit(self.adata, Result(self.key, uns={**self.adata.uns[self.key], **about}), copy=self.copy)
+
+    def tell(self, *sentences: str) -> None:
+        """Say what was done, and where it stands."""
+        for sentence in sentences[:-1]:
+            info(sentence)
+        rooms = dict.fromkeys(slot.partition("/")[0] for slot in self.record.writes if not slot.startswith("uns/"))
+        where = f"{', '.join(rooms)} and " if rooms else ""
+        info(f"{sentences[-1]} Written to {where}uns[{self.key!r}].")
+
+    def _stored(self, model: Storable) -> dict[str, Any]:
+        """The model, or where it is, with its version and digest."""
+        tree = model.to_dict()
+        digest = store.digest(tree)
+        stored: dict[str, Any] = tree
+        if self.model_path is not None:
+            store.write_model(self.model_path, tree)
+            stored = {
+                "kind": model.kind,
+                "path": str(self.model_path),
+                "digest": digest,
+                "n_bytes": store.n_bytes(tree),
+            }
+        return {"version": tree["version"], "digest": digest, "model": stored}
+
+
+def start(
+    name: str,
+    adata: AnnData,
+    key: str,
+    *,
+    copy: bool,
+    model_path: str | Path | None = None,
+    reads: Mapping[str, Slot | None] | None = None,
+) -> Run:
+    """
+    Check, before any work is done, what the verb of the record `name` is going to write to.
+
+    Parameters
+    ----------
+    name
+        Name of the record.
+    adata
+        Receives the result.
+    key
+        Name of everything that is written.
+    copy
+        Whether a copy receives it instead.
+    model_path
+        File for the model.
+    reads
+        Slots that the verb reads, by the argument that named them: they must not be replaced by what it writes.
+
+    Returns
+    -------
+    What writes the result.
+
+    Raises
+    ------
+    TypeError
+        If `adata` is no AnnData, or an argument is of another type.
+    ValueError
+        If something that is there, and not of an earlier run under the key, would be replaced.
+    FileNotFoundError
+        If the folder of `model_path` does not exist.
+    IsADirectoryError
+        If `model_path` is a folder.
+    NotImplementedError
+        If `adata` is backed and would have to be copied.
+    """
+    row = record(name)
+    path = None if model_path is None else _checked_path(model_path, name)
+    kind = row.kind or name
+    check_target(adata, key, kind=None if row.of_scores or row.amends else kind, copy=copy)
+    there = adata.uns.get(key)
+    if row.of_scores and there is not None and not (isinstance(there, Mapping) and there.get("kind") == kind):
+        msg = f"adata.uns[{key!r}] holds something else than a result of {row.verb}. Choose another name: key_added='{key}_{kind}'."
+        raise ValueError(msg)
+    run = Run(row, adata, key, copy, path)
+    _check_foreign(run, reads or {})
+    return run
+
+
+def _check_foreign(run: Run, reads: Mapping[str, Slot | None]) -> None:
+    """Refuse to write over what is read, or, for records that guard it, over what no run under this key has written."""
+    row, key = run.record, run.key
+    there = [place for place in _places(run.adata, row.slots, key) if place != ("uns", key)]
+    for argument, place in reads.items():
+        if place in there:
+            msg = f"`{argument}` is {_shown([place])}, which the result would replace. Choose another `key_added`, not {key!r}."
+            raise ValueError(msg)
+    mine = set(written_under(run.adata, key))
+    found = [place for place in there if place not in mine]
+    if row.guards and found:
+        msg = f"{_shown(found)} would be replaced and were not written by a run under the key {key!r}. Choose another `key_added`."
+        raise ValueError(msg)
+
+
+def spread_out(adata: AnnData, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values of some variables (p, k) at their places among all of them (n_vars, k) float32, zero elsewhere."""
+    out = np.zeros((adata.n_vars, values.shape[1]), dtype=np.float32)
+    out[columns] = values
+    return out
+
+
+def written_under(adata: AnnData, key: str) -> list[Slot]:
+    """What the result under `key` has written and is still there, by the record of its kind."""
+    entry = adata.uns.get(key)
+    row = record_of_kind(entry.get("kind")) if isinstance(entry, Mapping) else None
+    return [] if row is None else _places(adata, row.slots, key)
+
+
+def stale(adata: AnnData, row: Record, key: str) -> tuple[Slot, ...]:
+    """What goes when a result of `row` is written: that of the earlier one, and what was computed from its scores."""
+    found = dict.fromkeys(written_under(adata, key))
+    if not row.of_scores:
+        for name, entry in adata.uns.items():
+            if not isinstance(entry, Mapping) or name == key:
+                continue
+            of, params = record_of_kind(entry.get("kind")), entry.get("params")
+            if of is not None and of.of_scores and isinstance(params, Mapping) and params.get("key") == key:
+                found |= dict.fromkeys(written_under(adata, name))
+    return tuple(found)
+
+
+def _names(slots: tuple[str, ...], key: str) -> list[Slot]:
+    pairs = (slot.format(key=key).split("/", 1) for slot in slots)
+    return [(room, name) for room, name in pairs]
+
+
+def _places(adata: AnnData, slots: tuple[str, ...], key: str) -> list[Slot]:
+    return [(room, name) for room, name in _names(slots, key) if name in getattr(adata, room)]
+
+
+def _shown(places: list[Slot]) -> str:
+    return " and ".join(f"adata.{room}[{name!r}]" for room, name in places)
+
+
+def _checked_path(model_path: str | Path, name: str) -> Path:
+    """Refuse a place that no model can be written to, before the fit and not after it."""
+    path = Path(model_path)
+    if not path.parent.is_dir():
+        msg = f"The folder {str(path.parent)!r} of `model_path` does not exist; create it first."
+        raise FileNotFoundError(msg)
+    if path.suffix.lower() in OTHER_FILES:
+        msg = f"`model_path` is for the model alone, and {path.name!r} is the name of another kind of file. Use {path.stem + '.npz'!r}."
+        raise ValueError(msg)
+    if path.is_dir():
+        msg = f"`model_path` must be a file, got the folder {str(model_path)!r}. Give it a name: {str(path / f'{name}.npz')!r}."
+        raise IsADirectoryError(msg)
+    return path
