@@ -179,11 +179,13 @@ def _methods(arguments: argparse.Namespace) -> None:
             "setting": ", ".join(row.setting),
             "expects": f"{row.scale} data; {', '.join(row.layouts)}",
             "writes": ", ".join(row.writes) or "nothing",
+            "sometimes": ", ".join(row.sometimes),
             "cite": ", ".join(row.citations),
         }
         print(textwrap.indent(textwrap.fill(row.summary, 100), "    "))
         for name, text in facts.items():
-            print(textwrap.fill(text, 110, initial_indent=f"    {name:<11}", subsequent_indent=" " * 15))
+            if text:
+                print(textwrap.fill(text, 110, initial_indent=f"    {name:<11}", subsequent_indent=" " * 15))
         print()
         cited += [key for key in row.citations if key not in cited]
     print("References")

@@ -56,6 +56,7 @@ def card(record: Record) -> list[str]:
         "Data scale": WORDS.get(record.scale, record.scale),
         "Layouts": ", ".join(record.layouts),
         "Writes": literals(record.writes) or "nothing",
+        "Sometimes": literals(record.sometimes),
         "Cite": ", ".join(f":cite:t:`{key}`" for key in record.citations),
     }
     return ["", *(f":{name}: {value}" for name, value in fields.items() if value), ""]

@@ -12,14 +12,9 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.registry import Record, fill, record, records
+from omicstl._core.registry import Record, fill, record, record_of_kind, records
 
 _ALWAYS = ("Wolf2018", "Virshup2024", "Bradbury2018")
-_KINDS = {
-    "projection": "project",
-    "enrichment": "enrich",
-    "assessment": "assess",
-}  # where the kind of a result is not the name of its record
 _PACKAGE = (
     "The analysis used omicstl {omicstl_version} with anndata (Virshup et al., 2024), scanpy (Wolf et al., 2018) and "
     "JAX (Bradbury et al., 2018)."
@@ -92,9 +87,9 @@ def _runs(adata: AnnData) -> Iterator[tuple[Record, dict[str, object]]]:
     for key in adata.uns:
         entry = adata.uns[key]
         kind = entry.get("kind") if isinstance(entry, Mapping) else None
-        name = _KINDS.get(kind, kind) if isinstance(kind, str) else None
-        if name in table:
-            yield table[name], _values(key, entry)
+        row = record_of_kind(kind)
+        if row is not None:
+            yield row, _values(key, entry)
             for part in entry:  # what other methods added to the entry, e.g. the stability of a fit
                 if part in table and isinstance(entry[part], Mapping) and "params" in entry[part]:
                     yield table[part], _values(key, entry[part])

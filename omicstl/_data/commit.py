@@ -17,13 +17,14 @@ from .adata import check_adata
 
 _ABSENT = object()
 _MAX_COLUMNS = 64
+OF_OTHERS = ("projection", "prediction")  # kinds of results of a model that was fitted on other data
 
 
 @dataclass(frozen=True)
 class Result:
     """What a verb found out. `uns` is the value of ``adata.uns[key]``; other names are ``key`` or ``key_<what>``.
 
-    `drop` names slots and what goes from them, where it is not written anew: see `of_earlier_fit`.
+    `drop` names slots and what goes from them, where it is not written anew.
     """
 
     key: str
@@ -40,19 +41,6 @@ class Result:
     """Names in `obsm` of large arrays that nobody else holds: they are written as they are, not copied."""
 
 
-def of_earlier_fit(adata: AnnData, key: str) -> tuple[tuple[str, str], ...]:
-    """What an earlier fit of networks under `key` has written, and what was computed from it: slots and names."""
-    there = adata.uns.get(key)
-    if not isinstance(there, Mapping) or "model" not in there:
-        return ()
-    names = {"obsm": (f"{key}_sd", f"{key}_sd_between"), "varm": (key, f"{key}_attributions")}
-    found = [(slot, name) for slot, all_names in names.items() for name in all_names if name in getattr(adata, slot)]
-    for kind in ("attributions", "enrichment"):
-        entry = adata.uns.get(f"{key}_{kind}")
-        found += [("uns", f"{key}_{kind}")] if isinstance(entry, Mapping) and entry.get("kind") == kind else []
-    return tuple(found)
-
-
 def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: bool = False) -> None:
     """Refuse, before any work is done, a target that the result of `kind` could not be written to."""
     check_adata(adata)
@@ -63,13 +51,13 @@ def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: boo
         msg = f"A backed AnnData cannot be {what}. Load it first: adata = adata.to_memory()."
         raise NotImplementedError(msg)
     there = adata.uns.get(key)
-    if kind == "projection" and isinstance(there, Mapping) and "model" in there:
+    if kind in OF_OTHERS and isinstance(there, Mapping) and "model" in there:
         msg = (
-            f"adata.uns[{key!r}] holds a fitted model (kind {there.get('kind')!r}), which a projection must not replace. "
+            f"adata.uns[{key!r}] holds a fitted model (kind {there.get('kind')!r}), which a {kind} must not replace. "
             f"Choose another name: key_added='{key}_projected'."
         )
         raise ValueError(msg)
-    if kind not in (None, "projection") and isinstance(there, Mapping) and there.get("kind") == "projection":
+    if kind not in (None, *OF_OTHERS) and isinstance(there, Mapping) and there.get("kind") == "projection":
         msg = (
             f"adata.uns[{key!r}] holds a projection, whose columns of obs a fit would leave behind. Choose another name: "
             f"key_added='{key}_own'."

@@ -6,7 +6,7 @@ same key has left, or what was computed from it, goes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from omicstl._data.commit import Result, check_target, commit
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Slot = tuple[str, str]  # the slot and the name in it
+Slot = tuple[str, str]  # a slot, and the name in it
 OTHER_FILES = (".h5ad", ".zarr", ".rds")
 
 
@@ -68,7 +68,7 @@ class Run(NamedTuple):
         left = [place for place in _places(self.adata, slots, self.key) if place not in mine]
         if left:
             msg = (
-                f"{_shown(left)} would stay beside the new result of {self.key!r} and belong to others. Choose another `key_added`, "
+                f"{_shown(left)} would stay beside the new scores of {self.key!r} and belong to others. Choose another `key_added`, "
                 f"or delete them: del {_shown(left[:1])}."
             )
             raise ValueError(msg)
@@ -152,7 +152,7 @@ def start(
     *,
     copy: bool,
     model_path: str | Path | None = None,
-    reads: Mapping[str, Slot | None] | None = None,
+    reads: Mapping[str, Sequence[tuple[str, str | None]]] | None = None,
 ) -> Run:
     """
     Check, before any work is done, what the verb of the record `name` is going to write to.
@@ -202,19 +202,25 @@ def start(
     return run
 
 
-def _check_foreign(run: Run, reads: Mapping[str, Slot | None]) -> None:
+def _check_foreign(run: Run, reads: Mapping[str, Sequence[tuple[str, str | None]]]) -> None:
     """Refuse to write over what is read, or, for records that guard it, over what no run under this key has written."""
     row, key = run.record, run.key
     there = [place for place in _places(run.adata, row.slots, key) if place != ("uns", key)]
-    for argument, place in reads.items():
-        if place in there:
-            msg = f"`{argument}` is {_shown([place])}, which the result would replace. Choose another `key_added`, not {key!r}."
+    for argument, places in reads.items():
+        taken = [place for place in there if place in places]
+        if taken:
+            msg = f"`{argument}` is {_shown(taken)}, which the result would replace. Choose another `key_added`, not {key!r}."
             raise ValueError(msg)
     mine = set(written_under(run.adata, key))
     found = [place for place in there if place not in mine]
     if row.guards and found:
         msg = f"{_shown(found)} would be replaced and were not written by a run under the key {key!r}. Choose another `key_added`."
         raise ValueError(msg)
+
+
+def reference_of(model: Storable, key: str | None) -> dict[str, Any]:
+    """What a result says of the model that it was made with, and of its key in the reference (`None` outside of an AnnData)."""
+    return {"kind": model.kind, "digest": store.digest(model.to_dict()), "key": key}
 
 
 def spread_out(adata: AnnData, columns: np.ndarray, values: np.ndarray) -> np.ndarray:

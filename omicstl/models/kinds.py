@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 
 from omicstl._core.checks import listed
+from omicstl._core.registry import records
 
-KINDS = {
-    "plier": "factors.plier.model.PlierModel",
-    "factor_table": "factors.factor_table.FactorTable",
-    "vae": "factors.vae.model.VaeModel",
-    "deepprofile": "factors.deepprofile.model.DeepprofileModel",
-    "gene_modules": "factors.gene_modules.GeneModules",
-    "adapt": "adapt.model.AdaptModel",
-    "adapt_network": "adapt.networks.NetworkAdaptModel",
-    "scdeal": "response.model.ResponseModel",
-    "scdeal_network": "response.network_model.NetworkModel",
-}
+#: Kind of a model, and its class below ``omicstl.models``: what the records say.
+KINDS = {kind: place for row in records().values() for kind, place in row.models}
 
 
 def from_dict(tree: dict[str, Any]) -> Any:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_number, listed
-from omicstl._core.log import ConvergenceWarning, info, warn
+from omicstl._core.log import ConvergenceWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.settings import settings
 from omicstl._core.types import SeedLike
-from omicstl._data import adata as reader, store
-from omicstl._data.commit import Result, check_target, commit
+from omicstl._data import adata as reader
+from omicstl._data.run import spread_out, start
 from omicstl.kernels import kmeans, stats
 from omicstl.kernels.mad import median_absolute_deviation
 
@@ -124,7 +124,7 @@ def gene_modules(
     check_number("n_modules", n_modules, low=1, integer=True)
     if n_top_genes is not None:
         check_number("n_top_genes", n_top_genes, low=1, integer=True, advice="None keeps all genes that vary.")
-    check_target(adata, key_added, kind="gene_modules", copy=copy)
+    run = start("gene_modules", adata, key_added, copy=copy)
     random = streams(rng)
     expression = reader.read(adata, layer=layer)
     n = expression.rows.n_rows
@@ -169,11 +169,20 @@ def gene_modules(
         "n_obs": n,
         "n_genes": int(kept.size),
     }
-    result = _result(adata, key_added, fit, kept, _scores(chosen, fit.model), params)
-    written = commit(adata, result, copy=copy)
-    info(
+    number = np.full(adata.n_vars, -1, dtype=np.int32)
+    number[kept] = fit.model.labels + 1
+    written = run.commit(
+        _about(fit),
+        params=params,
+        model=fit.model,
+        names=fit.model.names,
+        obsm={"": _scores(chosen, fit.model)},
+        var={"": number},
+        varm={"": spread_out(adata, kept, fit.model.loadings)},
+    )
+    run.tell(
         f"{kept.size} genes in {n_modules} modules of {fit.model.sizes.min()} to {fit.model.sizes.max()} genes, which hold "
-        f"{fit.explained:.0%} of their variance. Written to obsm, var, varm and uns[{key_added!r}]."
+        f"{fit.explained:.0%} of their variance."
     )
     return written
 
@@ -214,8 +223,8 @@ def _columns(expression: reader.Expression, index: np.ndarray) -> Any:
     """Iterate over genes × observations in parts of at most ``settings.block_bytes``, each a pass over the rows."""
     n = expression.rows.n_rows
     width = max(1, settings.block_bytes // (8 * n))
-    for start in range(0, index.size, width):
-        rows = expression.select(index[start : start + width]).rows
+    for low in range(0, index.size, width):
+        rows = expression.select(index[low : low + width]).rows
         yield _gather(rows, np.empty((rows.n_cols, n), dtype=rows.dtype))
 
 
@@ -250,19 +259,10 @@ def _scores(chosen: reader.Expression, model: GeneModules) -> np.ndarray:
     return scores
 
 
-def _result(adata: AnnData, key: str, fit: Fit, kept: np.ndarray, scores: np.ndarray, params: dict[str, Any]) -> Result:
+def _about(fit: Fit) -> dict[str, Any]:
+    """How the clustering went, and a row for each module."""
     model = fit.model
-    tree = model.to_dict()
-    number = np.full(adata.n_vars, -1, dtype=np.int32)
-    number[kept] = model.labels + 1
-    loadings = np.zeros((adata.n_vars, model.names.size), dtype=np.float32)
-    loadings[kept] = model.loadings
-    uns = {
-        "kind": model.kind,
-        "version": model.version,
-        "digest": store.digest(tree),
-        "params": params,
-        "names": model.names,
+    return {
         "converged": fit.converged,
         "n_iter": fit.n_iter,
         "explained": fit.explained,
@@ -275,6 +275,4 @@ def _result(adata: AnnData, key: str, fit: Fit, kept: np.ndarray, scores: np.nda
                 "stability": np.full(model.names.size, np.nan),
             }
         ),
-        "model": tree,
     }
-    return Result(key=key, obsm={key: scores}, var={key: number}, varm={key: loadings}, uns=uns)

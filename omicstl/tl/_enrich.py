@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +14,8 @@ from omicstl import get
 from omicstl._core.checks import check_choice, check_number, listed
 from omicstl._core.log import info
 from omicstl._data import genesets
-from omicstl._data.commit import Result, check_target, commit
 from omicstl._data.results import factor_names, score_key
+from omicstl._data.run import start
 from omicstl.kernels import overrepresentation as kernel
 from omicstl.models.factors import annotation
 
@@ -127,11 +127,7 @@ def enrich(
         check_number("n_top", n_top, low=1, integer=True)
     key = score_key(adata, key)
     target = f"{key}_{KIND}" if key_added is None else key_added
-    check_target(adata, target, kind=KIND, copy=copy)
-    there = adata.uns.get(target)
-    if there is not None and not (isinstance(there, Mapping) and there.get("kind") == KIND):
-        msg = f"adata.uns[{target!r}] holds something else than an enrichment. Choose another name: key_added='{target}_{KIND}'."
-        raise ValueError(msg)
+    run = start("enrich", adata, target, copy=copy)
     weights = _read(adata, key)
     _check_any(weights, sign)
     n_genes = weights.genes.size
@@ -164,14 +160,12 @@ def enrich(
         "n_lists": n_lists,
         "n_tests": found.n_tests,
     }
-    lost = {"set": [name for name, _ in matched.lost_sets], "n_genes": [n for _, n in matched.lost_sets]}
-    lost_sets = pd.DataFrame(lost).astype({"set": object, "n_genes": np.int64})
-    uns = {"kind": KIND, "version": 1, "params": params, "names": names, "table": table, "lost_sets": lost_sets}
-    written = commit(adata, Result(key=target, uns=uns), copy=copy)
+    lost = genesets.lost_table(matched.lost_sets)
+    written = run.commit({"table": table, "lost_sets": lost}, params=params, names=names)
     idle = names[~chosen.reshape(n_genes, len(sides), names.size).any(axis=(0, 1))]
     if idle.size:
         info(f"Not tested, because no gene has such a weight: {listed(idle)}.")
-    _tell(adata.uns[key], table, params, matched.names, target)
+    run.tell(*_sentences(adata.uns[key], table, params, matched.names))
     return written
 
 
@@ -280,13 +274,14 @@ def _shared(membership: sp.csc_array, s: int, chosen: np.ndarray, weight: np.nda
     return ", ".join(genes[members[order]])
 
 
-def _tell(entry: Mapping[str, Any], table: pd.DataFrame, params: dict[str, Any], sets: np.ndarray, target: str) -> None:
-    n_factors = table["factor"].nunique()
-    info(
-        f"{len(table)} of {params['n_tests']:,} pairs with FDR <= {params['fdr']:g}, of {n_factors} factors "
-        f"({params['n_top']} top genes of {params['n_genes']}, {params['n_sets']} sets). Written to uns[{target!r}]."
-    )
+def _sentences(
+    entry: Mapping[str, Any], table: pd.DataFrame, params: dict[str, Any], sets: np.ndarray
+) -> Iterator[str]:
     summary = entry.get("summary")
     n_seen = len(set(sets.tolist()) & set(summary["set"].astype(str))) if isinstance(summary, pd.DataFrame) else 0
     if n_seen:
-        info(f"{n_seen} of the {sets.size} sets have a weight on these factors: to find those again is circular.")
+        yield f"{n_seen} of the {sets.size} sets have a weight on these factors: to find those again is circular."
+    yield (
+        f"{len(table)} of {params['n_tests']:,} pairs with FDR <= {params['fdr']:g}, of {table['factor'].nunique()} factors "
+        f"({params['n_top']} top genes of {params['n_genes']}, {params['n_sets']} sets)."
+    )

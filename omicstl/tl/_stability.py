@@ -9,12 +9,12 @@ import pandas as pd
 
 from omicstl import get
 from omicstl._core.checks import check_number, listed, missing_key
-from omicstl._core.log import info, progress as progress_bar
+from omicstl._core.log import progress as progress_bar
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
-from omicstl._data.commit import Result, check_target, commit
 from omicstl._data.features import match_features
+from omicstl._data.run import start
 from omicstl.kernels import stats
 from omicstl.models.factors.plier.model import PlierConfig, PlierModel, prepare
 
@@ -86,7 +86,7 @@ def stability(
     check_number("n_refits", n_refits, low=1, integer=True)
     model: Any = get.model(adata, key)
     key = get.fit_key(adata) if key is None else key
-    check_target(adata, key, kind=model.kind, copy=copy)
+    run = start("stability", adata, key, copy=copy)
     if not isinstance(model, PlierModel):
         msg = f"A model of kind {model.kind!r} cannot be refitted: it was not learnt from these data. Allowed: 'plier'."
         raise NotImplementedError(msg)
@@ -163,9 +163,9 @@ def stability(
         "pairs": found_pairs,
         "params": {"n_refits": int(n_refits), "seed": str(random.entropy)},
     }
-    written = commit(adata, Result(key=key, uns={**entry, "stability": result}), copy=copy)
+    written = run.amend({"stability": result})
     share = float(np.mean(factors["median_r"] > REPRODUCED))
-    info(
+    run.tell(
         f"{share:.0%} of {len(factors)} factors come back with a median |r| above {REPRODUCED:g} in {n_refits} refits."
     )
     return written

@@ -10,8 +10,8 @@ from matplotlib.colors import to_hex
 import omicstl as otl
 from omicstl._core.random import streams
 from omicstl.models.assess.decide import STANDING
+from omicstl.models.assess.report import of_drugs
 from omicstl.models.transfer.screen import Cells, Lines
-from omicstl.tl._assess.result import of_drugs
 from tests.pl.support import cut_off, overlaps, page, texts
 
 

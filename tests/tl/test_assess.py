@@ -12,10 +12,9 @@ import pytest
 
 import omicstl as otl
 from omicstl._core.log import TransferWarning
-from omicstl.models.assess import gather as evidence
+from omicstl.models.assess import gather as evidence, known, tables
 from omicstl.models.assess.decide import STANDING
 from omicstl.models.response import network
-from omicstl.tl._assess import extra, tables
 
 
 @pytest.fixture(scope="module")
@@ -164,15 +163,15 @@ def test_signs_over_members_of_a_fit() -> None:
     model = SimpleNamespace(
         drugs=np.array(["a/b"], dtype=object), coefficients=np.array([[1.0], [0.0], [0.0]]), members=moved
     )
-    (check,) = extra.of_members(model, latent, None)["a/b"]
+    (check,) = known.of_members(model, latent, None)["a/b"]
     assert (check.status, check.value) == ("caution", pytest.approx(0.2))
     model.members = moved[:2]
-    assert extra.of_members(model, latent, np.arange(60) < 30)["a/b"][0].status == "not checked"
+    assert known.of_members(model, latent, np.arange(60) < 30)["a/b"][0].status == "not checked"
     heads = np.array([1.0, 1.0, 1.0, -5.0])
     networks = SimpleNamespace(
         drugs=np.array(["d"], dtype=object), networks={}, members=lambda z: (heads[:, None] * z[:, 0])[:, :, None]
     )
-    (check,) = extra.of_members(networks, latent, None)["d"]
+    (check,) = known.of_members(networks, latent, None)["d"]
     assert (check.status, check.value) == ("failed", pytest.approx(0.75)), "one of four decides the mean"
 
 
@@ -329,29 +328,29 @@ def test_what_the_verbs_have_found_counts_too() -> None:
     near = pd.DataFrame({"cluster": ["a", "b"], "own_line": ["", "A375"]})
     kinds = pd.DataFrame({"cluster": ["a", "b"], "foreign": [True, True]})
     novelty = np.array([0.1, 0.999, 0.999, np.nan])
-    found = {check.name: check for check in extra.of_screen({"nearest_lines": near, "kinds": kinds}, novelty, None)}
+    found = {check.name: check for check in known.of_screen({"nearest_lines": near, "kinds": kinds}, novelty, None)}
     assert {name: check.status for name, check in found.items()} == dict.fromkeys(
         ["own line", "foreign clusters", "far cells"], "caution"
     )
     assert "'A375'" in found["own line"].sentence
-    masked = extra.of_screen(
+    masked = known.of_screen(
         {"nearest_lines": near[:1], "kinds": kinds}, novelty, np.array([True, False, False, False])
     )
     assert {check.name: check.status for check in masked} == {"own line": "passed", "far cells": "passed"}
-    assert extra.of_screen({}, None, None) == []
-    (scaled,) = extra.of_screen({"nearest_lines": near[:1], "params": {"scale": "zscore"}}, None, None)
+    assert known.of_screen({}, None, None) == []
+    (scaled,) = known.of_screen({"nearest_lines": near[:1], "params": {"scale": "zscore"}}, None, None)
     assert scaled.status == "not checked"
     back = {"baseline": "target_only", "fell_back": True, "gap": -0.1}
     found = {
         check.name: check
-        for check in extra.of_adaptation({"safeguard": back, "sources": pd.DataFrame({"weight": [0.0, 0.0]})})
+        for check in known.of_adaptation({"safeguard": back, "sources": pd.DataFrame({"weight": [0.0, 0.0]})})
     }
     assert (found["safeguard"].status, found["worth of sources"].status) == ("caution", "failed")
-    good = extra.of_adaptation(
+    good = known.of_adaptation(
         {"safeguard": back | {"fell_back": False}, "sources": pd.DataFrame({"weight": [0.0, 1.0]})}
     )
     assert {check.status for check in good} == {"passed"}
-    assert extra.of_adaptation({"safeguard": {"baseline": ""}}) == []
+    assert known.of_adaptation({"safeguard": {"baseline": ""}}) == []
 
 
 def test_a_source_that_an_adaptation_left_out_is_not_judged() -> None:

@@ -7,7 +7,7 @@ RECORD = Record(
     verb="tl.adapt",
     title="Labels carried to another domain",
     summary="Predict labels of one cohort, platform or system from others, and say whether that is better than doing without.",
-    writes=("obsm/{key}", "obsm/{key}_probability", "obs/{key}_prediction", "uns/{key}"),
+    writes=("obsm/{key}", "uns/{key}"),
     scale="any",
     layouts=("dense", "csr", "csc", "backed", "dask"),
     transfers=("features", "instances"),
@@ -18,7 +18,7 @@ RECORD = Record(
         "implemented in omicstl {omicstl_version} (alignment '{used}', chosen without labels of the target where method was 'auto')"
         "[[, from {n_labelled} labelled observations and {n_genes} variables]][[ (seed {seed})]]."
     ),
-    sometimes=("obsm/{key}_prediction",),
+    sometimes=("obs/{key}_prediction", "obsm/{key}_prediction", "obsm/{key}_probability"),
     guards=True,
     models=(("adapt", "adapt.model.AdaptModel"), ("adapt_network", "adapt.networks.NetworkAdaptModel")),
 )

@@ -7,7 +7,7 @@ RECORD = Record(
     verb="tl.project",
     title="Projection onto factors learned elsewhere (MultiPLIER)",
     summary="Score new samples on the factors of a model fitted on other data, and say how far to trust each score.",
-    writes=("obsm/{key}", "varm/{key}", "uns/{key}", "obs/{key}_r2", "obs/{key}_r2_null"),
+    writes=("obsm/{key}", "uns/{key}", "obs/{key}_r2", "obs/{key}_r2_null"),
     scale="log",
     layouts=("dense", "csr", "csc", "backed", "dask"),
     transfers=("features", "parameters"),
@@ -21,6 +21,6 @@ RECORD = Record(
         "[[; genes were standardised with the option '{standardize}']]"
         "[[ and missing genes treated with the option '{missing}']]."
     ),
-    sometimes=("obsm/{key}_sd",),
+    sometimes=("varm/{key}", "obsm/{key}_sd"),
     kind="projection",
 )

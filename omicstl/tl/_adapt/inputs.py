@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,11 +11,11 @@ import pandas as pd
 from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key, near_miss
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.options.training import Training
-from omicstl._core.settings import settings
 from omicstl._data import adata as reader
 from omicstl._data.obsm import read_obsm
+from omicstl._data.run import Run
 from omicstl.models.adapt import closed_forms
-from omicstl.models.adapt.closed_forms import LATENT, Domain, Problem
+from omicstl.models.adapt.closed_forms import LATENT, Domain
 from omicstl.models.transfer.heads import BINARY, MULTILABEL, MULTINOMIAL, REGRESSION, Task, labelled
 from omicstl.tl._rank_factors_groups import design as columns_of
 
@@ -305,67 +304,50 @@ def read(adata: AnnData, layer: str | None, obsm: str | None) -> reader.Expressi
     return reader.read(adata, layer=layer) if obsm is None else read_obsm(adata, obsm)
 
 
-def check_size(expression: reader.Expression, task: Task) -> None:
+def check_size(run: Run, expression: reader.Expression, task: Task) -> None:
     """Refuse a model that could not travel in the AnnData, before the fit."""
     p = expression.var_names.size
-    size = p * (8 * task.n_out + 4 * LATENT)
-    if size > settings.model_in_adata:
-        msg = (
-            f"The model would take {size / 2**20:.0f} MB ({p} variables, {task.n_out} outputs), above the "
-            f"{settings.model_in_adata / 2**20:.0f} MB that may travel in an AnnData. Use fewer variables, or raise "
-            "otl.settings.model_in_adata."
-        )
-        raise ValueError(msg)
+    run.check_size(
+        p * (8 * task.n_out + 4 * LATENT), f"{p} variables, {task.n_out} outputs", "fewer variables", file=False
+    )
 
 
-def problem(
-    adata: AnnData,
-    expression: reader.Expression,
-    y: Labels,
-    where: Rows,
-    block: str | None,
-    class_weight: str | None,
-    training: Training | None,
-    n_members: int | None,
-    focus: float,
-) -> tuple[Problem, np.ndarray]:
-    """All domains in float64, and the whole matrix as it was read."""
+def check_classes(class_weight: str | None, focus: float, task: Task) -> None:
+    """Refuse options for classes where there are none."""
     check_text("class_weight", class_weight, optional=True)
     if class_weight is not None:
         check_choice("class_weight", class_weight, ("balanced",))
-        if y.task.kind == REGRESSION:
+        if task.kind == REGRESSION:
             msg = "class_weight='balanced' is for classes, and the labels are numbers. Leave it out."
             raise ValueError(msg)
-    if focus and y.task.kind == REGRESSION:
+    if focus and task.kind == REGRESSION:
         msg = f"focus={focus:g} is for classes, and the labels are numbers. Leave it out."
         raise ValueError(msg)
-    blocks = None if block is None else _blocks(adata, block)
+
+
+def matrix(expression: reader.Expression) -> np.ndarray:
+    """The whole matrix, checked."""
     summary = reader.summarise(expression)
     reader.check_scale(expression, summary, expected="any")
     x = np.concatenate(list(expression.rows.blocks()))
     if not (summary.low < summary.high).any():
         msg = f"All {x.shape[1]} variables of {expression.where} have one value in every observation; there is nothing to learn."
         raise ValueError(msg)
-
-    def domain(name: str, index: np.ndarray) -> Domain:
-        return Domain(name, x[index].astype(np.float64), y.y[index], None if blocks is None else blocks[index])
-
-    return (
-        Problem(
-            tuple(domain(name, index) for name, index in zip(where.names, where.sources, strict=True)),
-            domain(where.target_name, where.target),
-            y.task,
-            expression.var_names.astype(object),
-            balanced=class_weight == "balanced",
-            training=training,
-            n_members=n_members,
-            focus=float(focus),
-        ),
-        x,
-    )
+    return x
 
 
-def _blocks(adata: AnnData, block: str) -> np.ndarray:
+def domains(x: np.ndarray, y: Labels, where: Rows, block: np.ndarray | None) -> list[Domain]:
+    """Rows of all sources, and of the target at the end, in float64."""
+    return [
+        Domain(name, x[index].astype(np.float64), y.y[index], None if block is None else block[index])
+        for name, index in zip((*where.names, where.target_name), (*where.sources, where.target), strict=True)
+    ]
+
+
+def blocks(adata: AnnData, block: str | None) -> np.ndarray | None:
+    """Codes of what is left out together."""
+    if block is None:
+        return None
     check_text("block", block)
     values = columns_of.column(adata.obs, block)
     gone = columns_of.absent(values)
@@ -373,16 +355,3 @@ def _blocks(adata: AnnData, block: str) -> np.ndarray:
         msg = f"adata.obs[{block!r}] is missing in {int(gone.sum())} of {gone.size} observations. Fill it in."
         raise ValueError(msg)
     return columns_of.grouped(values)[1]
-
-
-def params(values: dict[str, Any], options: Any, where: Rows, given: Problem) -> dict[str, Any]:
-    """What was used, in a form that files can hold."""
-    return values | {
-        "source": np.array(where.names, dtype=object),
-        "options": asdict(options),
-        "n_obs": sum(len(d.x) for d in given.sources) + len(given.target.x),
-        "n_labelled": int(sum(labelled(d.y).sum() for d in given.sources)),
-        "n_labelled_target": int(labelled(given.target.y).sum()),
-        "n_sources": len(where.names),
-        "n_genes": int(given.features.size),
-    }

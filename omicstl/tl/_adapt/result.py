@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed
-from omicstl._core.log import TransferWarning, info, warn
-from omicstl._data import store
-from omicstl._data.commit import Result
+from omicstl._core.log import TransferWarning, warn
 from omicstl.models.adapt.fit import Outcome
 from omicstl.models.adapt.safeguard import TARGET_ONLY
 from omicstl.models.adapt.source_weights import ON_TARGET, SourceWeights
-from omicstl.models.transfer.heads import BINARY, MULTINOMIAL, REGRESSION, labelled, probabilities
+from omicstl.models.transfer.heads import labelled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,16 +23,28 @@ if TYPE_CHECKING:
     from .inputs import Rows
 
 LEAST_WEIGHT = 0.1
-_READ = {"domain_key": ("obs",), "label_key": ("obs", "obsm"), "block": ("obs",), "obsm": ("obsm",)}
 
 
-def result(
-    adata: AnnData, outcome: Outcome, problem: Problem, where: Rows, x: np.ndarray, params: dict[str, Any], key: str
-) -> Result:
-    """Latent variables and predictions of all rows; those of other domains count as new rows of the target."""
-    fitted, task = outcome.fitted, problem.task
+def params(options: Any, where: Rows, problem: Problem) -> dict[str, Any]:
+    """What was used, in a form that files can hold."""
+    return {
+        "source": np.array(where.names, dtype=object),
+        "target": where.target_name,
+        "options": asdict(options),
+        "focus": problem.focus,
+        "n_obs": sum(len(d.x) for d in problem.sources) + len(problem.target.x),
+        "n_labelled": int(sum(labelled(d.y).sum() for d in problem.sources)),
+        "n_labelled_target": int(labelled(problem.target.y).sum()),
+        "n_sources": len(where.names),
+        "n_genes": int(problem.features.size),
+    }
+
+
+def all_rows(adata: AnnData, outcome: Outcome, where: Rows, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Predictors and latent variables of all rows; those of other domains count as new rows of the target."""
+    fitted = outcome.fitted
     model = fitted.model
-    decision = np.empty((adata.n_obs, task.n_out))
+    decision = np.empty((adata.n_obs, fitted.target.shape[1]))
     latent = np.empty((adata.n_obs, fitted.latent_target.shape[1]), np.float32)
     used = np.zeros(adata.n_obs, bool)
     places = [*zip(where.sources, fitted.sources, fitted.latent_sources, strict=True)]
@@ -43,69 +53,24 @@ def result(
     rest = np.flatnonzero(~used)
     if rest.size:
         decision[rest], latent[rest] = model.decide(x[rest]), model.embed(x[rest])
-    tree = model.to_dict()
-    obs, obsm = _predictions(task, decision, key)
-    uns = {
-        "kind": "adapt",
-        "version": model.version,
-        "digest": store.digest(tree),
-        "params": params,
-        "names": model.names,
-        "outputs": task.names,
-        "task": task.kind,
+    return decision, latent
+
+
+def about(outcome: Outcome, problem: Problem, where: Rows) -> dict[str, Any]:
+    """What was chosen, what each source is worth, and whether the transfer helps."""
+    found = {
+        "outputs": problem.task.names,
+        "task": problem.task.kind,
         "method": outcome.method,
         "used": outcome.used,
         "candidates": candidates(outcome),
         "sources": sources(outcome, problem, where),
         "safeguard": guard(outcome),
-        "model": tree,
     }
-    if fitted.history is not None:
-        uns["history"] = pd.DataFrame({name: np.asarray(values) for name, values in fitted.history.items()})
-    return Result(key=key, obs=obs, obsm={key: latent, **obsm}, uns=uns, drop=_stale(adata, key))
-
-
-def _stale(adata: AnnData, key: str) -> tuple[tuple[str, str], ...]:
-    """What an adaptation to another kind of labels has left."""
-    there = adata.uns.get(key)
-    if not isinstance(there, dict) or there.get("kind") != "adapt":
-        return ()
-    names = {"obs": [f"{key}_prediction"], "obsm": [f"{key}_prediction", f"{key}_probability"]}
-    return tuple(
-        (slot, name) for slot, all_names in names.items() for name in all_names if name in getattr(adata, slot)
-    )
-
-
-def check_leftovers(adata: AnnData, key: str, inputs: dict[str, str | None]) -> None:
-    """Refuse to write over what is read, or over what no run under this key has written."""
-    names = {"obs": [f"{key}_prediction"], "obsm": [key, f"{key}_prediction", f"{key}_probability"]}
-    for argument, name in inputs.items():
-        slots = [
-            slot for slot in names if slot in _READ[argument] and name in names[slot] and name in getattr(adata, slot)
-        ]
-        if slots:
-            msg = f"`{argument}` is adata.{slots[0]}[{name!r}], which the result would replace. Choose another `key_added`, not {key!r}."
-            raise ValueError(msg)
-    there = adata.uns.get(key)
-    if isinstance(there, Mapping) and there.get("kind") in ("adapt", "prediction"):
-        return
-    found = [f"adata.{slot}[{name!r}]" for slot in names for name in names[slot] if name in getattr(adata, slot)]
-    if found:
-        msg = f"{' and '.join(found)} would be replaced and were not written by a run under the key {key!r}. Choose another `key_added`."
-        raise ValueError(msg)
-
-
-def _predictions(task: Any, decision: np.ndarray, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    if task.kind == REGRESSION:
-        if decision.shape[1] == 1:
-            return {f"{key}_prediction": decision[:, 0].astype(np.float32)}, {}
-        return {}, {f"{key}_prediction": decision.astype(np.float32)}
-    p = probabilities(task, decision)
-    obsm = {f"{key}_probability": p.astype(np.float32)}
-    if task.kind in (BINARY, MULTINOMIAL):
-        categories = pd.Index([str(name) for name in task.names])
-        return {f"{key}_prediction": pd.Categorical.from_codes(p.argmax(axis=1), categories)}, obsm
-    return {}, obsm | {f"{key}_prediction": (p > 0.5).astype(np.float32)}
+    if outcome.fitted.history is not None:
+        table = {name: np.asarray(values) for name, values in outcome.fitted.history.items()}
+        found["history"] = pd.DataFrame(table)
+    return found
 
 
 def candidates(outcome: Outcome) -> pd.DataFrame:
@@ -190,13 +155,11 @@ def _disagree(weights: SourceWeights) -> bool:
     return bool(known.any() and weights.skill[known].max() <= weights.error[known].max())
 
 
-def tell(outcome: Outcome, where: Rows, key: str) -> None:
-    """Say what was done."""
+def sentences(outcome: Outcome, where: Rows) -> list[str]:
+    """What is told of the fit."""
     shares = ", ".join(f"{n} {w:.2f}" for n, w in zip(where.names, outcome.used_weights, strict=True))
-    info(
-        f"adapt: {outcome.used} from {shares} to {where.target_name}; weights measured on: {outcome.weights.measured_on}."
-    )
     low = [n for n, w in zip(where.names, outcome.weights.weights, strict=True) if w < LEAST_WEIGHT]
-    if low:
-        info(f"Sources that hardly count: {listed(low)}.")
-    info(f"Written to obsm[{key!r}], {key + '_prediction'!r} and uns[{key!r}].")
+    told = [
+        f"adapt: {outcome.used} from {shares} to {where.target_name}; weights measured on: {outcome.weights.measured_on}."
+    ]
+    return [*told, f"Sources that hardly count: {listed(low)}."] if low else told

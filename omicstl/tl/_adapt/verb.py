@@ -12,7 +12,9 @@ from omicstl._core.options.alignment import Alignment
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl._data.commit import check_target, commit
+from omicstl._data.run import start
+from omicstl.models.adapt.closed_forms import Problem
+from omicstl.tl._predictions import predictions
 
 from . import inputs, result
 
@@ -174,40 +176,58 @@ def adapt(
     """
     options = inputs.method(method, training, n_members, focus)
     check_flag("safeguard", safeguard)
-    check_target(adata, key_added, kind="adapt", copy=copy)
+    reads: dict[str, list[tuple[str, str | None]]] = {
+        "domain_key": [("obs", domain_key)],
+        "label_key": [("obs", label_key), ("obsm", label_key)],
+        "block": [("obs", block)],
+        "obsm": [("obsm", obsm)],
+    }
+    run = start("adapt", adata, key_added, copy=copy, reads=reads)
     random = streams(rng)
     labels = inputs.labels(adata, label_key, task)
     where = inputs.rows(adata, domain_key, source, target, labels)
     inputs.check_labels(labels, where)
-    result.check_leftovers(
-        adata, key_added, {"domain_key": domain_key, "label_key": label_key, "block": block, "obsm": obsm}
-    )
+    inputs.check_classes(class_weight, focus, labels.task)
     expression = inputs.read(adata, layer, obsm)
-    inputs.check_size(expression, labels.task)
-    problem, x = inputs.problem(adata, expression, labels, where, block, class_weight, training, n_members, focus)
-    from omicstl.models.adapt import fit
+    inputs.check_size(run, expression, labels.task)
+    x = inputs.matrix(expression)
+    *sources, receiver = inputs.domains(x, labels, where, inputs.blocks(adata, block))
+    problem = Problem(
+        tuple(sources),
+        receiver,
+        labels.task,
+        expression.var_names.astype(object),
+        balanced=class_weight == "balanced",
+        training=training,
+        n_members=n_members,
+        focus=float(focus),
+    )
+    from omicstl.models.adapt import fit as parts
 
     with progress_bar(1, "adapt", progress) as bar:
-        outcome = fit.fit(problem, options, bool(safeguard), random)
+        outcome = parts.fit(problem, options, bool(safeguard), random)
         bar.update()
-    params = inputs.params(
-        {
-            "domain_key": domain_key,
-            "label_key": label_key,
-            "target": where.target_name,
-            "layer": layer,
-            "obsm": obsm,
-            "block": block,
-            "class_weight": class_weight,
-            "focus": float(focus),
-            "safeguard": bool(safeguard),
-            "seed": str(random.entropy),
-        },
-        outcome.options,
-        where,
-        problem,
-    )
+    params = result.params(outcome.options, where, problem) | {
+        "domain_key": domain_key,
+        "label_key": label_key,
+        "layer": layer,
+        "obsm": obsm,
+        "block": block,
+        "class_weight": class_weight,
+        "safeguard": bool(safeguard),
+        "seed": str(random.entropy),
+    }
     result.doubt(outcome, where)
-    written = commit(adata, result.result(adata, outcome, problem, where, x, params, key_added), copy=copy)
-    result.tell(outcome, where, key_added)
+    decision, latent = result.all_rows(adata, outcome, where, x)
+    predicted = predictions(labels.task, decision)
+    model = outcome.fitted.model
+    written = run.commit(
+        result.about(outcome, problem, where),
+        params=params,
+        model=model,
+        names=model.names,
+        obs=predicted.obs,
+        obsm={"": latent, **predicted.obsm},
+    )
+    run.tell(*result.sentences(outcome, where))
     return written

@@ -9,28 +9,19 @@ import numpy as np
 
 from omicstl._core.checks import listed, missing_key
 from omicstl._core.random import Streams
-from omicstl._data import adata as reader
 from omicstl._data.blocks import SubsetRows
+from omicstl.models.assess import report
 from omicstl.models.assess.decide import Check
-from omicstl.models.assess.target import cycle_score
+from omicstl.models.assess.known import choice_of_adaptation, choice_of_screen, of_adaptation, of_members, of_screen
 from omicstl.models.kinds import from_dict
 from omicstl.models.transfer.screen import Cells, Lines
 from omicstl.tl._adapt import inputs as adapted
+from omicstl.tl._confounders import confounders
 from omicstl.tl._scdeal import inputs
-
-from . import result
-from .extra import choice_of_adaptation, choice_of_screen, of_adaptation, of_members, of_screen
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-#: Genes of the S phase and of G2 and M, from the lists of :cite:p:`Tirosh2016`, and E2F1 and PLK1.
-CYCLE = {
-    "MCM2", "MCM4", "MCM5", "MCM6", "PCNA", "TYMS", "FEN1", "RRM1", "RRM2", "UNG", "GINS2",
-    "CDC45", "CDC6", "E2F1", "HMGB2", "CDK1", "NUSAP1", "UBE2C", "BIRC5", "TPX2", "TOP2A", "NDC80",
-    "CKS2", "MKI67", "CENPF", "AURKA", "AURKB", "BUB1", "CCNB2", "CDC20", "PLK1",
-}  # fmt: skip
-FEWEST_CYCLE = 5
 READ_AGAIN = ("response_key", "sensitive", "lineage_key", "study_key", "mask_obs", "layer")
 
 
@@ -64,7 +55,7 @@ def judge(
     )
     scores = scores_of(adata, key, there)[:, [there.index(name) for name in names]]
     novelty = adata.obs[f"{key}_novelty"].to_numpy(dtype=float) if f"{key}_novelty" in adata.obs else None
-    return result.of_drugs(
+    return report.of_drugs(
         read.lines, read.target.cells, scores, names, random, params=params, mask=read.mask, level=str(params["level"]),
         confounders=confounders(adata, again["layer"], read.target.cells.totals, params["batch_key"]), extra=of_screen(entry, novelty, read.mask),
         each=members_of(adata, key, entry, read.mask), taken=choice_of_screen(entry),
@@ -105,21 +96,6 @@ def scores_of(adata: AnnData, key: str, drugs: Sequence[str]) -> np.ndarray:
     return np.asarray(adata.obsm[name], dtype=np.float64)
 
 
-def confounders(
-    adata: AnnData, layer: str | None, totals: np.ndarray | None, batch_key: str | None
-) -> dict[str, np.ndarray]:
-    """Cell cycle and batch of all cells, as far as they are known; depth comes with the cells."""
-    found: dict[str, np.ndarray] = {}
-    if batch_key is not None:
-        found["batch"] = adata.obs[batch_key].astype(str).to_numpy(dtype=object)
-    columns = np.flatnonzero([str(name).upper() in CYCLE for name in adata.var_names])
-    if columns.size >= FEWEST_CYCLE:
-        rows = reader.read(adata, layer=layer).rows.select(columns)
-        x = np.concatenate([np.asarray(block, dtype=np.float64) for block in rows.blocks()])
-        found["cell cycle"] = cycle_score(x if totals is None else np.log1p(x / totals[:, None] * inputs.TARGET_SUM))
-    return found
-
-
 def _adapted(
     adata: AnnData,
     reference: AnnData | None,
@@ -157,9 +133,9 @@ def _adapted(
     genes = used.get("obsm") is None
     known = confounders(adata, used.get("layer"), None, params["batch_key"]) if genes else {}
     known = {name: value[where.target] for name, value in known.items()}
-    return result.of_drugs(
+    return report.of_drugs(
         lines, cells, scores[:, [outputs.index(name) for name in names]], names, random, params=params, level=str(params["level"]),
-        genes=genes, confounders=known, words=result.ADAPTED, extra=of_adaptation(entry), taken=choice_of_adaptation(entry),
+        genes=genes, confounders=known, words=report.ADAPTED, extra=of_adaptation(entry), taken=choice_of_adaptation(entry),
     )  # fmt: skip
 
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omicstl._core.checks import check_choice, check_text, listed, missing_key
-from omicstl._core.log import info
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.adata import check_adata
-from omicstl._data.commit import Result, check_target, commit
-
-from . import projection
-from .result import KIND, LEVELS, entry as stored
+from omicstl._data.run import start
+from omicstl.models.assess import projection
+from omicstl.models.assess.report import KIND, LEVELS, entry
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -129,21 +127,20 @@ def assess(
     check_text("batch_key", batch_key, optional=True)
     key = transfer_key(adata, key)
     kind = str(adata.uns[key]["kind"])
-    target = f"{key}_{KIND}"
-    check_target(adata, target, copy=copy)
+    run = start("assess", adata, f"{key}_{KIND}", copy=copy)
     if batch_key is not None and batch_key not in adata.obs:
         raise missing_key(batch_key, "adata.obs", adata.obs.columns)
-    random, start = streams(rng), time.process_time()
+    random, since = streams(rng), time.process_time()
     params = {"key": key, "kind": kind, "level": level, "batch_key": batch_key, "rng": random.entropy}
     if kind == "projection":
         _refuse(kind, reference=reference, drugs=drugs, batch_key=batch_key)
-        uns = stored(projection.judge(adata.uns[key]), params, **projection.tables(adata.uns[key]))
+        found = entry(projection.judge(adata.uns[key]), params, **projection.tables(adata.uns[key]))
     else:
-        from . import inputs as source
+        from . import inputs
 
-        uns = source.judge(adata, reference, key, drugs, params, random)
-    written = commit(adata, Result(key=target, uns=uns), copy=copy)
-    tell(uns, target, time.process_time() - start)
+        found = inputs.judge(adata, reference, key, drugs, params, random)
+    written = run.commit(found, params=found["params"])
+    run.tell(_sentence(found, time.process_time() - since), found["sentence"])
     return written
 
 
@@ -174,10 +171,9 @@ def _refuse(kind: str, **given: Any) -> None:
             raise ValueError(msg)
 
 
-def tell(uns: Mapping[str, Any], target: str, seconds: float) -> None:
-    """One line, with the cost."""
-    n = int((uns["checks"]["status"] == "passed").sum())
-    info(
-        f"Verdict: {uns['verdict']} ({n} of {len(uns['checks'])} checks passed, level {uns['params']['level']!r}, "
-        f"{seconds:.1f} CPU s). Written to uns[{target!r}]. {uns['sentence']}"
+def _sentence(found: Mapping[str, Any], seconds: float) -> str:
+    n = int((found["checks"]["status"] == "passed").sum())
+    return (
+        f"Verdict: {found['verdict']} ({n} of {len(found['checks'])} checks passed, level {found['params']['level']!r}, "
+        f"{seconds:.1f} CPU s)."
     )

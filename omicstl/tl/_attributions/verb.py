@@ -9,16 +9,15 @@ import pandas as pd
 
 from omicstl import get
 from omicstl._core.checks import check_choice, check_number
-from omicstl._core.log import info, progress as progress_bar, warn
+from omicstl._core.log import progress as progress_bar, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
-from omicstl._data.commit import Result, check_target, commit
+from omicstl._data.run import spread_out, start
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-KIND = "attributions"
 N_STEPS = 50
 LARGE_GAP = 0.05
 
@@ -120,13 +119,13 @@ def attributions(
     >>> adata.varm["deepprofile_attributions"].shape
     (500, 7)
     """
-    from omicstl.models.factors import attributions as model_part
+    from omicstl.models.factors import attributions as parts
     from omicstl.models.factors.deepprofile.model import DeepprofileModel
     from omicstl.models.factors.vae.model import VaeModel
 
-    from . import rows as rows_of
+    from . import rows
 
-    check_choice("method", method, model_part.METHODS)
+    check_choice("method", method, parts.METHODS)
     check_number("n_steps", n_steps, low=1, high=100_000, integer=True)
     if n_steps != N_STEPS and not method.startswith("integrated"):
         msg = f"`n_steps` has no use with method={method!r}, got {n_steps}. Leave it out, or use method='integrated_gradients'."
@@ -142,43 +141,40 @@ def attributions(
             f"adds. They are in adata.varm[{key!r}] (otl.get.loadings)."
         )
         raise NotImplementedError(msg)
-    target = f"{key}_attributions"
-    check_target(adata, target, kind=KIND, copy=copy)
+    run = start("attributions", adata, f"{key}_attributions", copy=copy)
     random = streams(rng)
     params = adata.uns[key]["params"]
-    rows = rows_of.read(adata, model, params, layer, n_obs, random)
-    size = model_part.block_size(model, rows.n_rows, n_steps)
-    blocks = rows.blocks(size)
-    with progress_bar(rows.n_rows, "observations", progress) as bar:
+    seen = rows.read(adata, model, params, layer, n_obs, random)
+    size = parts.block_size(model, seen.n_rows, n_steps)
+    blocks = seen.blocks(size)
+    with progress_bar(seen.n_rows, "observations", progress) as bar:
         if method == "correlation":
-            found = model_part.correlate(model, blocks, bar.update)
+            found = parts.correlate(model, blocks, bar.update)
         else:
-            found = model_part.attribute(model, blocks, size, method=method, n_steps=n_steps, report=bar.update)
-    values = np.zeros((adata.n_vars, model.names.size), dtype=np.float32)
-    values[rows.columns] = found.values
-    gap = float(np.median(found.gap[: model_part.n_bent(model)]))
+            found = parts.attribute(model, blocks, size, method=method, n_steps=n_steps, report=bar.update)
+    gap = float(np.median(found.gap[: parts.n_bent(model)]))
     if gap > LARGE_GAP:
         warn(
             f"Attributions do not add up to the scores: half of the factors have a completeness gap of {gap:.0%} or more. Use more "
             f"steps, e.g. n_steps={10 * n_steps}."
         )
-    uns = {
-        "kind": KIND,
-        "version": 1,
-        "names": model.names,
-        "params": {
-            "key": key,
-            "method": method,
-            "n_steps": n_steps if method.startswith("integrated") else None,
-            "n_obs": rows.n_rows,
-            "n_genes": int(model.features.size),
-            "n_factors": int(model.names.size),
-            "layer": params.get("layer") if layer is None else layer,
-            "seed": str(random.entropy),
-        },
-        "completeness_gap": pd.DataFrame({"factor": model.names, "gap": found.gap}),
+    integrated = method.startswith("integrated")
+    used = {
+        "key": key,
+        "method": method,
+        "n_steps": n_steps if integrated else None,
+        "n_obs": seen.n_rows,
+        "n_genes": int(model.features.size),
+        "n_factors": int(model.names.size),
+        "layer": params.get("layer") if layer is None else layer,
+        "seed": str(random.entropy),
     }
-    written = commit(adata, Result(key=target, varm={target: values}, uns=uns), copy=copy)
-    if method.startswith("integrated"):
-        info(f"Attributions of {model.names.size} factors add up to their scores to {gap:.2%} (median).")
+    written = run.commit(
+        {"completeness_gap": pd.DataFrame({"factor": model.names, "gap": found.gap})},
+        params=used,
+        names=model.names,
+        varm={"": spread_out(adata, seen.columns, found.values)},
+    )
+    told = f"{model.names.size} factors" + (f" add up to their scores to {gap:.2%} (median)" if integrated else "")
+    run.tell(f"Attributions of {told}.")
     return written

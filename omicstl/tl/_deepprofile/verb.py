@@ -170,8 +170,7 @@ def deepprofile(
         training=inputs.training_of(training),
     )
     options = inputs.checked(asked)
-    place = None if obsm is None else ("obsm", obsm)
-    run = start("deepprofile", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": place})
+    run = start("deepprofile", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": [("obsm", obsm)]})
     random = streams(rng)
     data = inputs.read(adata, layer, obsm, batch_key)
     inputs.check_comps(options.n_comps, data)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from omicstl._data import adata as reader, store
-from omicstl._data.commit import Result
+from omicstl._data import adata as reader
 from omicstl._data.features import match_features, no_overlap_message
 from omicstl._data.obsm import read_obsm
 from omicstl.models.transfer.heads import Task
-from omicstl.tl._adapt import result as adapted
+from omicstl.tl._predictions import predictions
+
+from .answer import Answer
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -19,15 +20,9 @@ if TYPE_CHECKING:
     from omicstl.models.adapt.model import AdaptModel
 
 
-def result(
-    adata: AnnData,
-    model: AdaptModel,
-    reference: Any,
-    there: str | None,
-    layer: str | None,
-    obsm: str | None,
-    key: str,
-) -> Result:
+def answer(
+    adata: AnnData, model: AdaptModel, reference: Any, there: str | None, layer: str | None, obsm: str | None
+) -> Answer:
     """Read the variables of the model and apply it in blocks."""
     if layer is not None and obsm is not None:
         msg = f"`layer` and `obsm` are two places to read from, got layer={layer!r} and obsm={obsm!r}. Leave one out."
@@ -47,13 +42,6 @@ def result(
     reader.summarise(rows)
     parts = [(model.decide(block), model.embed(block)) for block in rows.rows.blocks()]
     decision, latent = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    obs, more = adapted._predictions(Task(model.task, model.outputs), decision, key)
-    uns = {
-        "kind": "prediction",
-        "version": 1,
-        "reference": {"kind": model.kind, "digest": store.digest(model.to_dict()), "key": there},
-        "names": model.names,
-        "outputs": model.outputs,
-        "params": {"layer": layer, "obsm": obsm, "n_obs": adata.n_obs, "n_genes": int(model.features.size)},
-    }
-    return Result(key=key, obs=obs, obsm={key: latent, **more}, uns=uns)
+    predicted = predictions(Task(model.task, model.outputs), decision)
+    params = {"layer": layer, "obsm": obsm, "n_obs": adata.n_obs, "n_genes": int(model.features.size)}
+    return Answer(latent, params, predicted.obs, predicted.obsm, {"outputs": model.outputs})

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.log import TransferWarning, warn
-from omicstl._data import adata as reader, store
-from omicstl._data.commit import Result
-from omicstl.tl._scdeal import inputs, result as found
+from omicstl._data import adata as reader
+from omicstl.tl._scdeal import inputs
 
-from . import genes as genes_of, odd
+from . import genes, odd
+from .answer import Answer
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -19,20 +19,18 @@ if TYPE_CHECKING:
     from omicstl.models.response.model import ResponseModel
 
 
-def result(
+def answer(
     adata: AnnData,
     model: ResponseModel,
     reference: Any,
     there: str | None,
     layer: str | None,
     study_key: str | None,
-    key: str,
-) -> Result:
+) -> Answer:
     """Read the lines on the genes of the model, and bring them in as the fit has done with its own."""
-    found.check_leftovers(adata, key)
     study = _study(adata, model, reference, there, study_key)
     expression = reader.read(adata, layer=layer)
-    part, matched = genes_of.matched(expression, model)
+    part, matched = genes.matched(expression, model)
     x = inputs.finite_lines(expression.select(matched.have_index))
     offset = 0.0
     if adata.n_obs >= inputs.FEWEST_LINES and study is None:
@@ -52,14 +50,7 @@ def result(
         "n_reference_genes": int(model.features.size),
         "median_offset": offset,
     }
-    uns = {
-        "kind": "prediction",
-        "version": 1,
-        "reference": {"kind": model.kind, "digest": store.digest(model.to_dict()), "key": there},
-        "names": model.names,
-        "params": params,
-    }
-    return found.result(adata, key, {}, {key: part.lines(x, study).astype(np.float32)}, {}, uns)
+    return Answer(part.lines(x, study).astype(np.float32), params)
 
 
 def _study(

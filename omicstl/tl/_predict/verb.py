@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from omicstl import get
 from omicstl._core.checks import check_choice, check_text, listed
 from omicstl._data import adata as reader
-from omicstl._data.commit import check_target, commit
+from omicstl._data.run import reference_of, start
 from omicstl.tl._scdeal import inputs
 
-from . import adaptation as adapt_way, lines as lines_way, response as response_way
+from . import adaptation, lines, response
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -135,23 +135,35 @@ def predict(
         msg = f"A {model.kind} model predicts no labels; of the kinds {listed(KINDS)} one is needed. For scores of factors use otl.tl.project."
         raise ValueError(msg)
     target = key_added if key_added is not None else key if key is not None else model.kind.partition("_")[0]
-    check_target(adata, target, kind="projection", copy=copy)
+    run = start("predict", adata, target, copy=copy, reads={"obsm": [("obsm", obsm)], "mask_obs": [("obs", mask_obs)]})
     there = None if not hasattr(reference, "uns") else get.fit_key(reference) if key is None else key
     if model.kind in ("adapt", "adapt_network"):
         inputs.no_use("adapt", domain=(domain, "target"), study_key=(study_key, None), mask_obs=(mask_obs, None))
         inputs.no_use("adapt", scale=(scale, "auto"), standardize=(standardize, "auto"))
-        result = adapt_way.result(adata, model, reference, there, layer, obsm, target)
+        found = adaptation.answer(adata, model, reference, there, layer, obsm)
     elif domain == "source":
         inputs.no_use("scdeal", obsm=(obsm, None))
-        of_cells = {"scale": (scale, "auto"), "standardize": (standardize, "auto"), "mask_obs": (mask_obs, None)}
-        for name in (name for name, (value, default) in of_cells.items() if value != default):
-            msg = f"`{name}` is for cells, got {of_cells[name][0]!r} with domain='source'. Leave it out."
-            raise ValueError(msg)
-        result = lines_way.result(adata, model, reference, there, layer, study_key, target)
+        _only_cells(scale=(scale, "auto"), standardize=(standardize, "auto"), mask_obs=(mask_obs, None))
+        found = lines.answer(adata, model, reference, there, layer, study_key)
     else:
         inputs.no_use("scdeal", obsm=(obsm, None))
         if study_key is not None:
             msg = f"`study_key` is for lines, got {study_key!r} with domain='target'. Leave it out, or pass domain='source' with lines."
             raise ValueError(msg)
-        result = response_way.result(adata, model, there, layer, scale, standardize, mask_obs, target)
-    return commit(adata, result, copy=copy)
+        found = response.answer(adata, model, response.Asked(layer, scale, standardize, mask_obs))
+    return run.commit(
+        {"reference": reference_of(model, there), **found.about},
+        params=found.params,
+        names=model.names,
+        obs=found.obs,
+        obsm={"": found.latent, **found.obsm},
+        own=True,
+    )
+
+
+def _only_cells(**options: tuple[object, object]) -> None:
+    """Refuse options, each with its default, that are for cells."""
+    for name, (value, default) in options.items():
+        if value != default:
+            msg = f"`{name}` is for cells, got {value!r} with domain='source'. Leave it out."
+            raise ValueError(msg)

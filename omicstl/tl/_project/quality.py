@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed
-from omicstl._core.log import TransferWarning, info, warn
+from omicstl._core.log import TransferWarning, warn
 
 from .found import Found
 from .rows import Matched
@@ -62,10 +62,10 @@ def _verdict(above: float, r2: float, expected: float) -> str:
     return "supported" if r2 >= 0.5 * expected else "weak"
 
 
-def tell(quality: dict[str, Any], standardize: str, slots: str, key: str) -> None:
-    info(
+def sentence(quality: dict[str, Any], standardize: str) -> str:
+    return (
         f"Projected with {quality['gene_coverage']:.0%} of the reference's genes, standardised by {standardize!r}; "
-        f"verdict: {quality['verdict']}. Written to {slots} and uns[{key!r}]."
+        f"verdict: {quality['verdict']}."
     )
 
 

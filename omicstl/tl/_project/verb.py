@@ -5,22 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from omicstl import get
 from omicstl._core.checks import check_choice, check_flag
-from omicstl._data import adata as reader, store
-from omicstl._data.commit import Result, check_target, commit
+from omicstl._data import adata as reader
+from omicstl._data.run import reference_of, spread_out, start
 from omicstl.models.base import EncoderModel
 
-from . import (
-    encoder as encoder_way,
-    factors as factors_of,
-    linear as linear_way,
-    modules as modules_way,
-    quality as quality_of,
-    rows as rows_of,
-)
+from . import encoder, factors, linear, modules, quality, rows
+from .found import Found
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -160,54 +152,44 @@ def project(
         reference = reader.read_uns(reference)
     model: Any = get.model(reference, key)
     target = key_added if key_added is not None else key if key is not None else model.kind
-    check_target(adata, target, kind="projection", copy=copy)
+    run = start("project", adata, target, copy=copy, reads={"obsm": [("obsm", obsm)]})
     there = _key_there(reference, key)
     _check_place(reference, there, obsm)
-    matched = rows_of.match(adata, model, layer, obsm, standardize, force)
-    if isinstance(model, EncoderModel):
-        found = encoder_way.score(model, adata, matched, missing)
-    elif model.kind == "gene_modules":
-        found = modules_way.score(model, matched, missing)
-    else:
-        found = linear_way.score(model, matched, missing)
-    quality = quality_of.measure(model, matched, found)
-    with_loadings = found.loadings is not None and obsm is None
-    _check_leftovers(adata, target, sd=found.sd is not None, loadings=with_loadings)
-    uns = {
-        "kind": "projection",
-        "version": 1,
-        "reference": {
-            "kind": model.kind,
-            "digest": store.digest(model.to_dict()),
-            "key": there,
-        },
-        "names": model.names,
-        "params": {
-            "standardize": matched.units.standardize,
-            "requested": standardize,
-            "missing": missing,
-            "layer": layer,
-            "obsm": obsm,
-            "n_obs": matched.rows.rows.n_rows,
-            "n_genes": int(matched.present.size),
-            "n_reference_genes": int(model.features.size),
-            "scored_by": found.scored_by,
-            **found.params,
-        },
-        "quality": quality,
-        **factors_of.describe(model, reference, there),
+    matched = rows.match(adata, model, layer, obsm, standardize, force)
+    found = _scored(model, adata, matched, missing)
+    measured = quality.measure(model, matched, found)
+    scores = {"": found.scored.scores} | ({} if found.sd is None else {"_sd": found.sd})
+    varm = {}
+    if found.loadings is not None and obsm is None:
+        varm[""] = spread_out(adata, matched.have, found.loadings)
+    run.check_beside(*(["obsm/{key}_sd"] if found.sd is None else []), *([] if varm else ["varm/{key}"]))
+    params = {
+        "standardize": matched.units.standardize,
+        "requested": standardize,
+        "missing": missing,
+        "layer": layer,
+        "obsm": obsm,
+        "n_obs": matched.rows.rows.n_rows,
+        "n_genes": int(matched.present.size),
+        "n_reference_genes": int(model.features.size),
+        "scored_by": found.scored_by,
+        **found.params,
     }
-    scores, varm = {target: found.scored.scores}, {}
-    if found.sd is not None:
-        scores[f"{target}_sd"] = found.sd
-    if found.loadings is not None and with_loadings:
-        varm[target] = np.zeros((adata.n_vars, found.loadings.shape[1]), dtype=np.float32)
-        varm[target][matched.have] = found.loadings
-    obs = {f"{target}_r2": found.scored.r2, f"{target}_r2_null": found.scored.r2_null}
-    quality_of.doubt(quality, target)  # before anything is written, in case that warnings are errors
-    written = commit(adata, Result(key=target, obsm=scores, varm=varm, obs=obs, uns=uns), copy=copy)
-    quality_of.tell(quality, matched.units.standardize, "obsm, varm, obs" if varm else "obsm, obs", target)
+    about = {"reference": reference_of(model, there), "quality": measured, **factors.describe(model, reference, there)}
+    quality.doubt(measured, target)  # before anything is written, in case that warnings are errors
+    obs = {"_r2": found.scored.r2, "_r2_null": found.scored.r2_null}
+    written = run.commit(about, params=params, names=model.names, obs=obs, obsm=scores, varm=varm)
+    run.tell(quality.sentence(measured, matched.units.standardize))
     return written
+
+
+def _scored(model: Any, adata: AnnData, matched: rows.Matched, missing: str) -> Found:
+    """Scores by the way that fits the model."""
+    if isinstance(model, EncoderModel):
+        return encoder.score(model, adata, matched, missing)
+    if model.kind == "gene_modules":
+        return modules.score(model, matched, missing)
+    return linear.score(model, matched, missing)
 
 
 def _key_there(reference: Any, key: str | None) -> str | None:
@@ -215,18 +197,6 @@ def _key_there(reference: Any, key: str | None) -> str | None:
     if not hasattr(reference, "uns"):
         return None
     return get.fit_key(reference) if key is None else key
-
-
-def _check_leftovers(adata: AnnData, key: str, *, sd: bool, loadings: bool) -> None:
-    """Refuse to leave behind, beside new scores, what an earlier result of another kind has written under the key."""
-    left = [f"obsm[{key + '_sd'!r}]"] if not sd and f"{key}_sd" in adata.obsm else []
-    left += [f"varm[{key!r}]"] if not loadings and key in adata.varm else []
-    if left:
-        msg = (
-            f"{' and '.join(left)} would stay beside the new scores of {key!r} and belong to others. Choose another `key_added`, "
-            f"or delete them: del adata.{left[0]}."
-        )
-        raise ValueError(msg)
 
 
 def _check_place(reference: Any, key: str | None, obsm: str | None) -> None:

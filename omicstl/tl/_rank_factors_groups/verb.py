@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omicstl._core.checks import check_choice, check_flag, check_number, check_text, missing_key
-from omicstl._core.log import info
-from omicstl._data.commit import Result, check_target, commit
-from omicstl._data.results import TEST_KIND, factor_names, score_key
+from omicstl._data.results import factor_names, score_key
+from omicstl._data.run import start
 from omicstl.models.factors import factor_tests
 from omicstl.models.factors.plier.model import PlierModel
 
-from . import doubts, tables as parts
+from . import doubts, tables
 from .design import build, check_names
 
 if TYPE_CHECKING:
@@ -153,8 +152,8 @@ def rank_factors_groups(
     own = check_names("factor_covariates", factor_covariates, "LV3 Neutrophil")
     key = score_key(adata, key)
     target = f"{key}_test" if key_added is None else key_added
-    check_target(adata, target, kind=TEST_KIND, copy=copy)
-    _check_entry(adata, key, target)
+    run = start("rank_factors_groups", adata, target, copy=copy)
+    _check_version(adata, key)
     _check_roles(phenotype, block, paired, columns)
     names, scores = factor_names(adata, key), np.asarray(adata.obsm[key], dtype=np.float64)
     if not np.isfinite(scores).all():
@@ -173,10 +172,10 @@ def rank_factors_groups(
         scores={name: scores[:, names.tolist().index(name)] for name in own},
         confidence=confidence,
     )
-    tested = parts.choose(adata, key, names, own, factors)
+    tested = tables.choose(adata, key, names, own, factors)
     doubts.warn_of_transfer(adata.uns[key], key)
     doubts.tell_of_missing(design, adata.n_obs)
-    tested = parts.varying(scores, design, tested, names)
+    tested = tables.varying(scores, design, tested, names)
     if block is None:
         doubts.warn_of_repeats(adata.obs, design, phenotype, set(columns))
     doubts.warn_of_missing_text(design)
@@ -199,14 +198,13 @@ def rank_factors_groups(
         "n_dropped": adata.n_obs - n_obs,
         "n_factors": int(tested.size),
     }
-    uns = {"kind": TEST_KIND, "version": 1, "params": params, **parts.tables(answer, design, names[tested])}
-    written = commit(adata, Result(key=target, uns=uns), copy=copy)
+    written = run.commit(tables.tables(answer, design, names[tested]), params=params)
     found = int((answer.overall.fdr < 0.05).sum())
-    info(f"{found} of {tested.size} factors with FDR < 0.05 for {phenotype!r}. Written to uns[{target!r}].")
+    run.tell(f"{found} of {tested.size} factors with FDR < 0.05 for {phenotype!r}.")
     return written
 
 
-def _check_entry(adata: AnnData, key: str, target: str) -> None:
+def _check_version(adata: AnnData, key: str) -> None:
     version = adata.uns[key].get("version")
     if not isinstance(version, (int, np.integer)) or version < 1:
         msg = f"adata.uns[{key!r}] does not say its version: it is of an older omicstl. Run otl.tl.project or otl.tl.plier again."
@@ -214,10 +212,6 @@ def _check_entry(adata: AnnData, key: str, target: str) -> None:
     newest = _NEWEST.get(str(adata.uns[key]["kind"]), version)
     if version > newest:
         msg = f"adata.uns[{key!r}] is of version {version}, this omicstl reads up to {newest}. Update omicstl."
-        raise ValueError(msg)
-    there = adata.uns.get(target)
-    if there is not None and not (isinstance(there, Mapping) and there.get("kind") == TEST_KIND):
-        msg = f"adata.uns[{target!r}] holds something else than a test. Choose another name: key_added='{target}_test'."
         raise ValueError(msg)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +19,10 @@ from omicstl.models.response.model import ResponseModel
 from omicstl.models.selection.criteria import Fit, Predicted
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import inputs, result
+from . import inputs
 
+#: Words for `align` in parameters, plots and the methods paragraph.
+WAYS = {"denoise": "denoised cells", "coral": "CORAL", "none": "no alignment"}
 LEVELS = ("auto", "select", "linear", "network")
 FEW_LINES = 300  # below, "auto" does not ask whether a network is better
 FEWEST_LINES = 30  # below, nobody can tell
@@ -77,29 +79,114 @@ def options_of(level: object, training: Training | None) -> Level:
     return Compared(always=False) if level == "auto" else ResponseRidge()
 
 
-def run(
-    options: Level,
-    lines: Lines,
-    target: inputs.Target,
-    mask: np.ndarray | None,
-    random: Streams,
-    training: Training | None,
-    safeguard: bool,
-    progress: bool | None,
-) -> Fitted:
-    """Fit the level that was asked for, or the one that the lines ask for."""
-    if isinstance(options, ResponseNetwork):
-        return _network(options, lines, target, mask, random, training, safeguard, progress)
-    if isinstance(options, ResponseRidge):
-        return _linear(options, lines, target, mask, random, safeguard)
-    linear = _linear(ResponseRidge(), lines, target, mask, random, safeguard)
-    no = _no_comparison(options, lines)
-    if no:
-        return linear._replace(why=no)
-    result = _compare(lines, target, linear.fit.model, mask, random, training, progress)
-    if result.taken:
-        linear = _network(NETWORK, lines, target, mask, random, training, safeguard, progress)
-    return linear._replace(why=result.reason, levels=result.table)
+class Levels(NamedTuple):
+    """What all levels are fitted with; called with options it fits the level that these ask for."""
+
+    read: inputs.Read
+    random: Streams
+    training: Training | None
+    safeguard: bool
+    progress: bool | None
+    check_size: Callable[[int, int, int, int], None]
+    """Refuses a model of so many genes, components, drugs and members."""
+
+    def __call__(self, options: Level) -> Fitted:
+        """Fit the level that was asked for, or the one that the lines ask for."""
+        if isinstance(options, ResponseNetwork):
+            return self._network(options)
+        if isinstance(options, ResponseRidge):
+            return self._linear(options)
+        linear = self._linear(ResponseRidge())
+        no = _no_comparison(options, self.read.lines)
+        if no:
+            return linear._replace(why=no)
+        choice = self._compare(linear.fit.model)
+        taken = self._network(NETWORK) if choice.taken else linear
+        return taken._replace(why=choice.reason, levels=choice.table)
+
+    def _check(self, options: ResponseRidge | ResponseNetwork) -> None:
+        """Refuse what is too large."""
+        from omicstl.models.response import space
+
+        lines = self.read.lines
+        k = min(options.n_comps or space.N_COMPS, *lines.x.shape)
+        self.check_size(self.read.target.genes.size, k, lines.drugs.size, options.n_members)
+
+    def _linear(self, options: ResponseRidge) -> Fitted:
+        from omicstl.models.response import align_selection, fit as parts
+
+        self._check(options)
+        lines, target = self.read.lines, self.read.target
+        fit = parts.fit(
+            lines,
+            target.cells,
+            options,
+            self.random,
+            mask=self.read.mask,
+            moments=target.moments,
+            safeguard=self.safeguard,
+        )
+        refit = align_selection.refit_of(fit.model, options.n_comps, fit.penalty, fit.latent_lines, self.random)
+        n_targets = _TARGETS[0] if lines.drugs.size <= _MANY else _TARGETS[1]
+        return Fitted(fit, refit, n_targets, f"linear: ridge with {WAYS[fit.model.align]}")
+
+    def _network(self, options: ResponseNetwork) -> Fitted:
+        from omicstl.models.response import network, network_refit
+
+        self._check(options)
+        lines, target, mask = self.read.lines, self.read.target, self.read.mask
+        with progress_bar(None, "networks", self.progress) as bar:
+            fit = network.fit(
+                lines,
+                target.cells,
+                options,
+                self.random,
+                mask=mask,
+                moments=target.moments,
+                training=self.training,
+                safeguard=self.safeguard,
+                report=bar.update,
+            )
+        model: Any = fit.model
+        sizes = network.sizes_of(lines, target.cells, model.maps.shape[1], mask)
+        refit = network_refit.refit_of(options, model.weight, sizes, self.random, self.training)
+        aligned = f"{model.term} of weight {model.weight:g}" if model.weight else "no alignment term"
+        return Fitted(fit, refit, _NETWORK_TARGETS, f"network: {model.n_members} members with {aligned}", "Chen2022")
+
+    def _compare(self, fitted: ResponseModel) -> LevelChoice:
+        """The linear level as it was fitted against networks as they would be, without the term, which has to earn its own place."""
+        from omicstl.models.response import align_selection, level_selection, network, network_refit as refits
+
+        lines, target, mask = self.read.lines, self.read.target, self.read.mask
+        ridge = ResponseRidge()
+        info(
+            f"Is a network better? Up to {level_selection.FOLDS * COMPARED} small ones are trained without some of the lines, which takes "
+            "some tens of seconds; level='linear' does without."
+        )
+        kept: list[align_selection.OfLines] = []
+
+        def known(part: Lines) -> align_selection.OfLines:
+            if not kept or kept[0].lines is not part:
+                kept[:] = [align_selection.OfLines(part, ridge)]
+            return kept[0]
+
+        def linear(part: Lines, cells: Cells, candidates: Sequence[Any], held: np.ndarray) -> list[Predicted]:
+            ways = [fitted.align for _ in candidates]
+            return align_selection.predicted(part, cells, ways, held, ridge, self.random, known=known(part))
+
+        sizes = network.sizes_of(lines, target.cells, fitted.maps.shape[1], mask)
+        with progress_bar(None, "linear or networks", self.progress) as bar:
+            other = refits.refit_of(
+                NETWORK,
+                0.0,
+                sizes,
+                self.random,
+                self.training,
+                n_members=COMPARED,
+                report=bar.update,
+                known=lambda part: known(part).source,
+            )
+            return level_selection.choose(lines, target.cells, (linear, other), self.random, mask=mask)
 
 
 def _no_comparison(options: Compared, lines: Lines) -> str:
@@ -114,97 +201,3 @@ def _no_comparison(options: Compared, lines: Lines) -> str:
     if d > 1:
         return "For several drugs the linear level is used, which takes seconds; level='select' compares."
     return ""
-
-
-def _compare(
-    lines: Lines,
-    target: inputs.Target,
-    fitted: ResponseModel,
-    mask: np.ndarray | None,
-    random: Streams,
-    training: Training | None,
-    progress: bool | None,
-) -> LevelChoice:
-    """The linear level as it was fitted against networks as they would be, without the term, which has to earn its own place."""
-    from omicstl.models.response import align_selection, level_selection, network, network_refit as refits
-
-    ridge = ResponseRidge()
-    info(
-        f"Is a network better? Up to {level_selection.FOLDS * COMPARED} small ones are trained without some of the lines, which takes "
-        "some tens of seconds; level='linear' does without."
-    )
-    kept: list[align_selection.OfLines] = []
-
-    def known(part: Lines) -> align_selection.OfLines:
-        if not kept or kept[0].lines is not part:
-            kept[:] = [align_selection.OfLines(part, ridge)]
-        return kept[0]
-
-    def linear(part: Lines, cells: Cells, candidates: Sequence[Any], held: np.ndarray) -> list[Predicted]:
-        ways = [fitted.align for _ in candidates]
-        return align_selection.predicted(part, cells, ways, held, ridge, random, known=known(part))
-
-    sizes = network.sizes_of(lines, target.cells, fitted.maps.shape[1], mask)
-    with progress_bar(None, "linear or networks", progress) as bar:
-        other = refits.refit_of(
-            NETWORK,
-            0.0,
-            sizes,
-            random,
-            training,
-            n_members=COMPARED,
-            report=bar.update,
-            known=lambda part: known(part).source,
-        )
-        return level_selection.choose(lines, target.cells, (linear, other), random, mask=mask)
-
-
-def _linear(
-    options: ResponseRidge,
-    lines: Lines,
-    target: inputs.Target,
-    mask: np.ndarray | None,
-    random: Streams,
-    safeguard: bool,
-) -> Fitted:
-    from omicstl.models.response import align_selection, fit as response_fit, space
-
-    k = min(options.n_comps or space.N_COMPS, *lines.x.shape)
-    result.check_size(target.genes.size, k, lines.drugs.size, options.n_members)
-    fit = response_fit.fit(lines, target.cells, options, random, mask=mask, moments=target.moments, safeguard=safeguard)
-    refit = align_selection.refit_of(fit.model, options.n_comps, fit.penalty, fit.latent_lines, random)
-    n_targets = _TARGETS[0] if lines.drugs.size <= _MANY else _TARGETS[1]
-    return Fitted(fit, refit, n_targets, f"linear: ridge with {result.WAYS[fit.model.align]}")
-
-
-def _network(
-    options: ResponseNetwork,
-    lines: Lines,
-    target: inputs.Target,
-    mask: np.ndarray | None,
-    random: Streams,
-    training: Training | None,
-    safeguard: bool,
-    progress: bool | None,
-) -> Fitted:
-    from omicstl.models.response import network, network_refit, space
-
-    k = min(options.n_comps or space.N_COMPS, *lines.x.shape)
-    result.check_size(target.genes.size, k, lines.drugs.size, options.n_members)
-    with progress_bar(None, "networks", progress) as bar:
-        fit = network.fit(
-            lines,
-            target.cells,
-            options,
-            random,
-            mask=mask,
-            moments=target.moments,
-            training=training,
-            safeguard=safeguard,
-            report=bar.update,
-        )
-    model: Any = fit.model
-    sizes = network.sizes_of(lines, target.cells, model.maps.shape[1], mask)
-    refit = network_refit.refit_of(options, model.weight, sizes, random, training)
-    aligned = f"{model.term} of weight {model.weight:g}" if model.weight else "no alignment term"
-    return Fitted(fit, refit, _NETWORK_TARGETS, f"network: {model.n_members} members with {aligned}", "Chen2022")

@@ -1,115 +1,112 @@
-"""What `tl.scdeal` and `tl.predict` write."""
+"""What `tl.scdeal` writes and says."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from omicstl._core.log import info
-from omicstl._core.settings import settings
-from omicstl._data import store
-from omicstl._data.commit import Result
-from omicstl.models.response.calls import CALLS
+from omicstl._core.random import Streams
+from omicstl._data.run import Run
+
+from . import evaluation, groups, inputs
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-
     from omicstl.models.response.fit import ResponseFit
-    from omicstl.models.response.model import ResponseModel
     from omicstl.models.response.report import Report
     from omicstl.models.transfer.screen import Lines
 
-#: Words for `align` in parameters, plots and the methods paragraph.
-WAYS = {"denoise": "denoised cells", "coral": "CORAL", "none": "no alignment"}
-#: What one run may leave behind: slots and names behind the key.
-_WRITTEN = {
-    "obs": ("_score", "_std", "_call", "_novelty"),
-    "obsm": ("_response", "_response_std", "_calls"),
-    "varm": ("", "_stability"),
-    "uns": ("_assessment",),
-}
+    from .levels import Fitted
 
 
-def scores(
-    key: str, score: np.ndarray, std: np.ndarray, calls: np.ndarray | None, novelty: np.ndarray | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Columns of obs and matrices of obsm: one drug in columns, several in matrices (m, d). Calls are codes of `CALLS`."""
-    obs: dict[str, Any] = {}
-    obsm: dict[str, Any] = {}
-    if score.shape[1] == 1:
-        obs[f"{key}_score"], obs[f"{key}_std"] = score[:, 0].astype(np.float32), std[:, 0].astype(np.float32)
-        if calls is not None:
-            obs[f"{key}_call"] = pd.Categorical.from_codes(calls[:, 0], list(CALLS))
-    else:
-        obsm[f"{key}_response"], obsm[f"{key}_response_std"] = score.astype(np.float32), std.astype(np.float32)
-        if calls is not None:
-            obsm[f"{key}_calls"] = calls.astype(np.int8)
-    if novelty is not None:
-        obs[f"{key}_novelty"] = novelty.astype(np.float32)
-    return obs, obsm
+class Described(NamedTuple):
+    """A fit with all that goes with its scores. Cells m, drugs d, latent variables k."""
+
+    model: Any  # `ResponseModel`, or the one of networks
+    latent: np.ndarray  # (m, k)
+    score: np.ndarray  # (m, d) calibrated
+    std: np.ndarray  # (m, d)
+    codes: np.ndarray  # (m, d) calls
+    novelty: np.ndarray  # (m,)
+    sign_share: np.ndarray  # (p, d) stability of the weights of genes
+    lines: pd.DataFrame
+    nearest: pd.DataFrame
+    kinds: pd.DataFrame
+    clusters: pd.DataFrame | None
 
 
-def spread_out(adata: AnnData, values: np.ndarray, have: np.ndarray) -> np.ndarray:
-    """Values of genes (p, d) at their places among all variables (n_vars, d), zero elsewhere."""
-    out = np.zeros((adata.n_vars, values.shape[1]), np.float32)
-    out[have] = np.nan_to_num(values)
-    return out
+def describe(read: inputs.Read, fitted: Fitted, clusters: np.ndarray | None, random: Streams) -> Described:
+    """Calibrate and call; novelty, nearest lines, clusters of another kind, stability of weights."""
+    from omicstl.models.response import report
 
-
-def stale(adata: AnnData, key: str) -> tuple[tuple[str, str], ...]:
-    """What an earlier run under the key has written, which is removed unless it is written anew."""
-    there = adata.uns.get(key)
-    if not isinstance(there, dict) or there.get("kind") not in ("scdeal", "prediction"):
-        return ()
-    return tuple(
-        (slot, f"{key}{end}")
-        for slot, ends in _WRITTEN.items()
-        for end in ends
-        if f"{key}{end}" in getattr(adata, slot)
+    lines, target, fit = read.lines, read.target, fitted.fit
+    about = report.report(lines, target.cells, fit, fitted.refit, random, fitted.n_targets)
+    model: Any = replace(fit.model, features=target.genes.astype(object), calibration=about.calibration)
+    near = groups.nearest(lines, target.cells, clusters, read.mask, target.moments.mean)
+    kinds, foreign = groups.kinds(lines, target.cells, clusters, target.genes, random)
+    novelty = report.novelty_of(model, fit.latent_cells)
+    codes = report.called(model, fit.score, novelty, ~foreign if read.mask is None else read.mask & ~foreign)
+    score, std = report.calibrated(model, fit.score, fit.std)
+    return Described(
+        model,
+        fit.latent_cells,
+        score,
+        std,
+        codes,
+        novelty,
+        about.stability.sign_share,
+        drugs_table(lines, fit, about),
+        near,
+        kinds,
+        groups.summary(model, fit.score, fit.latent_cells, clusters, codes, novelty),
     )
 
 
-def check_leftovers(adata: AnnData, key: str) -> None:
-    """Refuse to write over columns that others have made."""
-    there = adata.uns.get(key)
-    if isinstance(there, dict) and there.get("kind") in ("scdeal", "prediction"):
-        return
-    found = [
-        f"{slot}[{f'{key}{end}'!r}]"
-        for slot, ends in _WRITTEN.items()
-        if slot != "uns"
-        for end in ends
-        if end and f"{key}{end}" in getattr(adata, slot)
-    ]
-    if found:
-        msg = f"{' and '.join(found)} would be replaced and were not written by a run under the key {key!r}. Choose another `key_added`."
-        raise ValueError(msg)
+def params(read: inputs.Read, fitted: Fitted) -> dict[str, Any]:
+    """What was used and found on the way, in a form that files can hold."""
+    from omicstl.models.response import report
+
+    chosen = fitted.fit.chosen
+    return {
+        "level": fitted.words,
+        "level_citation": fitted.citation,
+        "level_reason": fitted.why,
+        "align": chosen["align"],
+        "align_reason": chosen["reason"],
+        "scale": read.target.scale,
+        "call_error": report.ERROR,
+        "n_lines": len(read.lines.x),
+        "n_genes": int(read.target.genes.size),
+        "n_shared": read.n_shared,
+        "n_constant": read.n_constant,
+    }
 
 
-def check_size(p: int, k: int, d: int, b: int) -> None:
+def about(read: inputs.Read, fitted: Fitted, told: Described, truth: evaluation.Truth | None) -> dict[str, Any]:
+    """Tables of drugs, of what was chosen, of lines and clusters, and the comparison with labels where there are any."""
+    found: dict[str, Any] = {
+        "drugs": told.model.drugs,
+        "lines": told.lines,
+        "selection": selection_table(fitted.fit.chosen["table"]),
+        "nearest_lines": told.nearest,
+        "kinds": told.kinds,
+    }
+    if told.clusters is not None:
+        found["clusters"] = told.clusters
+    if fitted.levels is not None:
+        found["levels"] = selection_table(fitted.levels)
+    if truth is not None:
+        found["evaluation"] = evaluation.compare(truth, told.score, read.lines.drugs, read.mask)
+    return found
+
+
+def check_size(run: Run, n_genes: int, n_comps: int, n_drugs: int, n_members: int) -> None:
     """Refuse, before the fit, a model that is too large to travel."""
-    size = 4 * (p * (2 * k + 36) + k * k + k * d * (b + 1))
-    if size > settings.model_in_adata:
-        msg = (
-            f"The model would take {size / 2**20:.0f} MB ({p} genes, {k} components, {d} drugs, {b} members), above the "
-            f"{settings.model_in_adata / 2**20:.0f} MB that may travel in an AnnData. Ask for fewer drugs, "
-            "pass level=otl.tl.ResponseRidge(n_comps=100, n_members=10), or raise otl.settings.model_in_adata."
-        )
-        raise ValueError(msg)
-
-
-def stored(model: ResponseModel) -> tuple[dict[str, Any], str]:
-    """The model as data, and its digest."""
-    tree = model.to_dict()
-    return tree, store.digest(tree)
-
-
-def result(
-    adata: AnnData, key: str, obs: dict[str, Any], obsm: dict[str, Any], varm: dict[str, Any], uns: dict[str, Any]
-) -> Result:
-    return Result(key=key, obs=obs, obsm=obsm, varm=varm, uns=uns, drop=stale(adata, key), own=(key,))
+    size = 4 * (n_genes * (2 * n_comps + 36) + n_comps * n_comps + n_comps * n_drugs * (n_members + 1))
+    what = f"{n_genes} genes, {n_comps} components, {n_drugs} drugs, {n_members} members"
+    run.check_size(size, what, "fewer drugs, or level=otl.tl.ResponseRidge(n_comps=100, n_members=10)", file=False)
 
 
 def drugs_table(lines: Lines, fit: ResponseFit, found: Report) -> pd.DataFrame:
@@ -139,7 +136,16 @@ def selection_table(table: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(table or {"candidate": np.zeros(0, dtype=object)})
 
 
-def tell(key: str, n_drugs: int, n_genes: int, n_lines: int, level: str) -> None:
-    """Say what was done."""
-    info(f"{n_drugs} drug{'s' if n_drugs > 1 else ''} from {n_lines} lines on {n_genes} shared genes; {level}.")
-    info(f"Written under {key!r} to obs, obsm, varm and uns.")
+def doubt(read: inputs.Read, told: Described) -> None:
+    """Warn before anything is written, in case that warnings are errors."""
+    inputs.few_genes(read.target.genes.size)
+    groups.doubt_own_line(told.nearest)
+    groups.doubt_kinds(told.kinds)
+
+
+def sentence(read: inputs.Read, fitted: Fitted) -> str:
+    """What is told of the fit."""
+    lines = read.lines
+    n = lines.drugs.size
+    genes = read.target.genes.size
+    return f"{n} drug{'s' if n > 1 else ''} from {len(lines.x)} lines on {genes} shared genes; {fitted.words}."

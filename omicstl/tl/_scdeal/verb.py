@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl._data.commit import check_target, commit
-from omicstl.tl._assess import result as assessed
-from omicstl.tl._assess.extra import choice_of_screen, of_members, of_screen
-from omicstl.tl._assess.general import with_whole_table
-from omicstl.tl._assess.inputs import confounders
+from omicstl._data.run import spread_out, start
+from omicstl.tl._confounders import confounders
+from omicstl.tl._response import scores
 
-from . import evaluation, groups, inputs, levels, result
+from . import assessment, evaluation, groups, inputs, levels, result
+from .whole_table import with_whole_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -184,8 +183,8 @@ def scdeal(
     """
     check_flag("safeguard", safeguard)
     options = levels.options_of(level, training)
-    check_target(adata, key_added, kind="scdeal", copy=copy)
-    result.check_leftovers(adata, key_added)
+    reads = {"cluster_key": [("obs", cluster_key)], "eval_key": [("obs", eval_key)], "mask_obs": [("obs", mask_obs)]}
+    run = start("scdeal", adata, key_added, copy=copy, reads=reads)
     random = streams(rng)
     clusters = groups.clusters_of(adata, cluster_key)
     read = inputs.read(
@@ -202,26 +201,11 @@ def scdeal(
         scale=scale,
         layer=layer,
     )
-    lines, target = read.lines, read.target
-    truth = evaluation.read(adata, eval_key, lines.drugs, sensitive, read.mask)
-    from omicstl.models.response import report
-
-    fitted = levels.run(options, lines, target, read.mask, random, training, safeguard, progress)
-    fit = fitted.fit
-    about = report.report(lines, target.cells, fit, fitted.refit, random, fitted.n_targets)
-    model = replace(fit.model, features=target.genes.astype(object), calibration=about.calibration)
-    near = groups.nearest(lines, target.cells, clusters, read.mask, target.moments.mean)
-    kinds, foreign = groups.kinds(lines, target.cells, clusters, target.genes, random)
-    novelty = report.novelty_of(model, fit.latent_cells)
-    usable = ~foreign if read.mask is None else read.mask & ~foreign
-    codes = report.called(model, fit.score, novelty, usable)
-    score, std = report.calibrated(model, fit.score, fit.std)
-    params = {
-        "level": fitted.words,
-        "level_citation": fitted.citation,
-        "level_reason": fitted.why,
-        "align": fit.chosen["align"],
-        "align_reason": fit.chosen["reason"],
+    truth = evaluation.read(adata, eval_key, read.lines.drugs, sensitive, read.mask)
+    fit_level = levels.Levels(read, random, training, safeguard, progress, partial(result.check_size, run))
+    fitted = fit_level(options)
+    told = result.describe(read, fitted, clusters, random)
+    params = result.params(read, fitted) | {
         "response_key": response_key,
         "sensitive": sensitive,
         "lineage_key": lineage_key,
@@ -231,61 +215,30 @@ def scdeal(
         "mask_obs": mask_obs,
         "exclude_lines": np.array(list(exclude_lines), dtype=object),
         "min_shared": min_shared,
-        "scale": target.scale,
         "layer": layer,
         "safeguard": safeguard,
-        "call_error": report.ERROR,
         "seed": str(random.entropy),
         "n_obs": adata.n_obs,
-        "n_lines": len(lines.x),
-        "n_genes": int(target.genes.size),
-        "n_shared": read.n_shared,
-        "n_constant": read.n_constant,
     }
-    obs, obsm = result.scores(key_added, score, std, codes, novelty)
-    obsm[key_added] = fit.latent_cells
-    tree, digest = result.stored(model)
-    uns: dict[str, Any] = {
-        "kind": "scdeal",
-        "version": 1,
-        "digest": digest,
-        "params": params,
-        "names": model.names,
-        "drugs": model.drugs,
-        "lines": result.drugs_table(lines, fit, about),
-        "selection": result.selection_table(fit.chosen["table"]),
-        "nearest_lines": near,
-        "kinds": kinds,
-        "model": tree,
-    }
-    table = groups.summary(model, fit.score, fit.latent_cells, clusters, codes, novelty)
-    uns |= {} if table is None else {"clusters": table}
-    uns |= {} if fitted.levels is None else {"levels": result.selection_table(fitted.levels)}
-    uns |= {} if truth is None else {"evaluation": evaluation.compare(truth, score, lines.drugs, read.mask)}
-    varm = {
-        key_added: result.spread_out(adata, model.weights, target.have),
-        f"{key_added}_stability": result.spread_out(adata, about.stability.sign_share, target.have),
-    }
-    more = {}
-    if lines.drugs.size == 1:
-        names = [str(name) for name in lines.drugs]
-        again = {"key": key_added, "kind": "scdeal", "level": "fast", "batch_key": None, "rng": random.entropy}
-        more[f"{key_added}_assessment"] = assessed.of_drugs(
-            with_whole_table(lines, adata, reference, response_key, sensitive),
-            target.cells,
-            score.astype(np.float64),
-            names,
-            random,
-            params=again,
-            mask=read.mask,
-            confounders=confounders(adata, layer, target.cells.totals, None),
-            extra=of_screen(uns, novelty, read.mask),
-            each=of_members(model, fit.latent_cells, read.mask),
-            taken=choice_of_screen(uns),
-        )
-    inputs.few_genes(target.genes.size)
-    groups.doubt_own_line(near)
-    groups.doubt_kinds(kinds)
-    written = commit(adata, replace(result.result(adata, key_added, obs, obsm, varm, uns), more=more), copy=copy)
-    result.tell(key_added, lines.drugs.size, target.genes.size, len(lines.x), params["level"])
+    about = result.about(read, fitted, told, truth) | {"params": params}
+    lines = with_whole_table(read.lines, adata, reference, response_key, sensitive)
+    known = confounders(adata, layer, read.target.cells.totals, None)
+    more = assessment.of_one_drug(key_added, read, lines, told, about, known, random)
+    result.doubt(read, told)
+    obs, obsm = scores(told.score, told.std, told.codes, told.novelty)
+    written = run.commit(
+        about,
+        params=params,
+        model=told.model,
+        names=told.model.names,
+        obs=obs,
+        obsm={"": told.latent, **obsm},
+        varm={
+            "": spread_out(adata, read.target.have, np.nan_to_num(told.model.weights)),
+            "_stability": spread_out(adata, read.target.have, np.nan_to_num(told.sign_share)),
+        },
+        more=more,
+        own=True,
+    )
+    run.tell(result.sentence(read, fitted))
     return written

@@ -196,8 +196,7 @@ def vae(
         training=inputs.training_of(training),
     )
     options = inputs.checked(asked, min_genes, n_extra)
-    place = None if obsm is None else ("obsm", obsm)
-    run = start("vae", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": place})
+    run = start("vae", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": [("obsm", obsm)]})
     random = streams(rng)
     expression = inputs.read(adata, layer, obsm)
     seen = inputs.observed(adata, batch_key, covariates)

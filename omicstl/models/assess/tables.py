@@ -11,12 +11,13 @@ import pandas as pd
 
 from omicstl._core.log import notice
 from omicstl._core.random import Streams
-from omicstl.models.assess import domains, selection as chosen
-from omicstl.models.assess.domains import Measure
-from omicstl.models.assess.selection import Criterion
-from omicstl.models.assess.source import source_of
-from omicstl.models.assess.space import Space
 from omicstl.models.transfer.screen import Lines
+
+from . import domains, selection as criteria
+from .domains import Measure
+from .selection import Criterion
+from .source import source_of
+from .space import Space
 
 _INTEGERS = {"n"}
 #: Columns of stored tables for fields that are called otherwise.
@@ -46,6 +47,7 @@ def of_domains(
     scaled: bool,
     asked: np.ndarray,
     random: Streams,
+    *,
     kind: str,
     level: str,
 ) -> tuple[list[Measure], list[Criterion]]:
@@ -55,12 +57,12 @@ def of_domains(
     source = one if usable else None
     binary = bool(lines.binary[asked[0]])
     shift = domains.measures(lines, space, raw, scaled, random, level=level, source=source, binary=binary)
-    selection = [] if source is None else chosen.of_ridge(source, space, random)
+    selection = [] if source is None else criteria.of_ridge(source, space, random)
     if kind != "scdeal":
         why = "not checked: this is for tl.scdeal alone"
         return shift, [*selection, Criterion("", "simulated target, rho", np.nan, np.nan, np.nan, why)]
     if level == "full":
-        return shift, [*selection, *chosen.compared(lines, raw, scaled, asked, random)]
+        return shift, [*selection, *criteria.compared(lines, raw, scaled, asked, random)]
     why = "not checked: level='full' compares no alignment, CORAL and denoised cells by it"
     names = ("circular", "importance-weighted, of alignments")
     return shift, [*selection, *(Criterion("", name, np.nan, np.nan, np.nan, why) for name in names)]
@@ -103,5 +105,5 @@ def taken(table: object, column: str, pick: Pick) -> list[Criterion]:
     """What the choice of a verb rests on: its own table, and the candidate that it has taken."""
     rows: list[Criterion] = []
     if isinstance(table, pd.DataFrame) and column in table:
-        rows = chosen.told({str(name): table[name].to_numpy() for name in table}, column)
+        rows = criteria.told({str(name): table[name].to_numpy() for name in table}, column)
     return [*rows, Criterion(pick.name, "taken", np.nan, np.nan, np.nan, pick.reason)]

@@ -10,15 +10,14 @@ import pandas as pd
 
 from omicstl._core.random import Streams
 from omicstl._core.threads import one_thread
-from omicstl.models.assess import gather
-from omicstl.models.assess.baselines import Baseline
-from omicstl.models.assess.decide import STANDING, WORDS, Check, Verdict, decide
-from omicstl.models.assess.domains import Measure
-from omicstl.models.assess.selection import Criterion
-from omicstl.models.assess.source import Null
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import tables
+from . import gather, tables
+from .baselines import Baseline
+from .decide import STANDING, WORDS, Check, Verdict, decide
+from .domains import Measure
+from .selection import Criterion
+from .source import Null
 
 KIND = "assessment"
 LEVELS = ("fast", "full")
@@ -160,7 +159,7 @@ def of_drugs(
     networks: list[Baseline | None] = [None] * len(names)
     with one_thread():
         if level == "full":
-            from omicstl.models.assess.baselines_network import unaligned_networks
+            from .baselines_network import unaligned_networks
 
             networks = [*unaligned_networks(lines, raw, cells.scaled, asked, random)]
         found = [
@@ -170,7 +169,7 @@ def of_drugs(
             )
             for j in range(len(names))
         ]  # fmt: skip
-        shift, selection = tables.of_domains(lines, space, raw, cells.scaled, asked, random, kind, level)
+        shift, selection = tables.of_domains(lines, space, raw, cells.scaled, asked, random, kind=kind, level=level)
     more = {str(name): [*extra, *(each or {}).get(str(name), ())] for name in names}
     found = [
         one._replace(verdict=decide([*one.verdict.checks, *more[str(name)]], one.verdict.score))

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed
-from omicstl.models.assess.decide import Check, below, unchecked
-from omicstl.models.assess.selection import Criterion
-from omicstl.models.assess.space import correlation
 from omicstl.models.response.novelty import FAR
 
+from .decide import Check, below, unchecked
+from .selection import Criterion
+from .space import correlation
 from .tables import Pick, taken
 
 MANY = 0.5  # share of cells that are far

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from omicstl.models.assess.baselines import Baseline
-from omicstl.models.assess.decide import Check, Verdict, above, below, decide, unchecked
-from omicstl.models.assess.source import Null
-
+from .baselines import Baseline
+from .decide import Check, Verdict, above, below, decide, unchecked
+from .source import Null
 from .tables import nothing
 
 NEEDED = ("held-out genes",)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from omicstl.models.transfer.screen import Lines
-from omicstl.tl._scdeal import response as response_of
+
+from . import response as response_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
