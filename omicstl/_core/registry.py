@@ -52,8 +52,9 @@ class Record:
     """Slots that some options or data write."""
     kind: str = ""
     """What ``uns[key]["kind"]`` says; the name of the record where nothing else is given."""
-    of_scores: bool = False
-    """A result about scores under another key, which ``params["key"]`` names: it goes when these are made anew."""
+    behind: str = ""
+    """Of a result about scores under another key, which ``params["key"]`` names: what stands behind that key in its own, as in
+    ``plier_test``. It goes when the scores are made anew."""
     amends: bool = False
     """It adds to an entry of `uns` that another method has written."""
     guards: bool = False

@@ -192,10 +192,10 @@ def start(
     row = record(name)
     path = None if model_path is None else _checked_path(model_path, name)
     kind = row.kind or name
-    check_target(adata, key, kind=None if row.of_scores or row.amends else kind, copy=copy)
+    check_target(adata, key, kind=None if row.behind or row.amends else kind, copy=copy)
     there = adata.uns.get(key)
-    if row.of_scores and there is not None and not (isinstance(there, Mapping) and there.get("kind") == kind):
-        msg = f"adata.uns[{key!r}] holds something else than a result of {row.verb}. Choose another name: key_added='{key}_{kind}'."
+    if row.behind and there is not None and not (isinstance(there, Mapping) and there.get("kind") == kind):
+        msg = f"adata.uns[{key!r}] holds something else than a result of {row.verb}. Choose another name: key_added='{key}_{row.behind}'."
         raise ValueError(msg)
     run = Run(row, adata, key, copy, path)
     _check_foreign(run, reads or {})
@@ -211,7 +211,7 @@ def _check_foreign(run: Run, reads: Mapping[str, Sequence[tuple[str, str | None]
         if taken:
             msg = f"`{argument}` is {_shown(taken)}, which the result would replace. Choose another `key_added`, not {key!r}."
             raise ValueError(msg)
-    mine = set(written_under(run.adata, key))
+    mine = set(stale(run.adata, row, key))
     found = [place for place in there if place not in mine]
     if row.guards and found:
         msg = f"{_shown(found)} would be replaced and were not written by a run under the key {key!r}. Choose another `key_added`."
@@ -240,12 +240,12 @@ def written_under(adata: AnnData, key: str) -> list[Slot]:
 def stale(adata: AnnData, row: Record, key: str) -> tuple[Slot, ...]:
     """What goes when a result of `row` is written: that of the earlier one, and what was computed from its scores."""
     found = dict.fromkeys(written_under(adata, key))
-    if not row.of_scores:
+    if not row.behind:
         for name, entry in adata.uns.items():
             if not isinstance(entry, Mapping) or name == key:
                 continue
             of, params = record_of_kind(entry.get("kind")), entry.get("params")
-            if of is not None and of.of_scores and isinstance(params, Mapping) and params.get("key") == key:
+            if of is not None and of.behind and isinstance(params, Mapping) and params.get("key") == key:
                 found |= dict.fromkeys(written_under(adata, name))
     return tuple(found)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.contract._house import DOORS, PACKAGE, files, module_name
+from tests.contract._house import DOORS, PACKAGE, files, imports, module_name
 
 
 class Row(NamedTuple):
@@ -45,45 +44,6 @@ SHELL = {"omicstl", "omicstl.__main__", "omicstl.cli", "omicstl.demo"}
 HEAVY = {"scanpy": set(), "matplotlib": {"pl"}, "sklearn": set(), "dask": set(), "distributed": set(), "mudata": set()}
 
 
-class Import(NamedTuple):
-    target: str
-    line: int
-    inside: bool
-
-
-def imports(source: str, module: str, *, is_package: bool) -> list[Import]:
-    """All imports of a file with full names; those under ``if TYPE_CHECKING`` count as inside."""
-    found: list[Import] = []
-
-    def walk(node: ast.AST, inside: bool) -> None:
-        for child in ast.iter_child_nodes(node):
-            typing_only = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
-            deeper = inside or typing_only or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            if isinstance(child, ast.Import):
-                found.extend(Import(alias.name, child.lineno, inside) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                base = child.module or ""
-                if child.level:
-                    parts = module.split(".")
-                    parts = parts[: len(parts) - child.level + is_package]
-                    base = ".".join([*parts, base] if base else parts)
-                found.extend(Import(f"{base}.{alias.name}", child.lineno, inside) for alias in child.names)
-            elif (
-                isinstance(child, ast.Call)
-                and ast.unparse(child.func).endswith(("import_module", "need"))
-                and child.args
-            ):
-                name = child.args[0]
-                if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                    found.append(Import(name.value, child.lineno, inside))
-                walk(child, deeper)
-            else:
-                walk(child, deeper)
-
-    walk(ast.parse(source), inside=False)
-    return found
-
-
 def room_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else ""
@@ -102,7 +62,7 @@ def problems(source: str, module: str, *, is_package: bool = False) -> list[str]
     if room not in TABLE:
         return [f"{module}: the room {room!r} is not in the table"]
     found = []
-    for target, line, inside in imports(source, module, is_package=is_package):
+    for target, line, inside, _ in imports(source, module, is_package=is_package):
         top = target.split(".")[0]
         where = f"{module}:{line}: imports {target}"
         if top == "omicstl":

@@ -32,13 +32,13 @@ def screen():
 def fitted(screen):
     """Fits by level and `study_key`, with the latent of the lines that the fit itself had."""
     there = {}
-    run = levels.run
+    run = levels.Levels.__call__
 
     def of(level, study_key=None):
         if (level, study_key) not in there:
             cells, (options, training), fits = screen[0].copy(), LEVELS[level], []
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(levels, "run", lambda *given: fits.append(run(*given)) or fits[-1])
+                patch.setattr(levels.Levels, "__call__", lambda *given: fits.append(run(*given)) or fits[-1])
                 otl.tl.scdeal(cells, screen[1], level=options, training=training, study_key=study_key, **OPTIONS)
             there[level, study_key] = cells, np.asarray(fits[0].fit.latent_lines)
         return there[level, study_key]

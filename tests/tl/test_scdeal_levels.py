@@ -67,7 +67,7 @@ def test_select_takes_what_the_comparison_says(screen, small, monkeypatch, taken
 def test_auto_compares_for_one_drug_and_many_lines(screen, monkeypatch):
     monkeypatch.setattr(levels, "FEW_LINES", 50)
     compared = level_selection.LevelChoice(False, "said", {"level": np.array(["linear", "network"], dtype=object)})
-    monkeypatch.setattr(levels, "_compare", lambda *given: compared)
+    monkeypatch.setattr(levels.Levels, "_compare", lambda *given: compared)
     entry = run(screen).uns["scdeal"]
     assert entry["params"]["level_reason"] == "said"
     assert len(entry["levels"]) == 2

@@ -20,5 +20,5 @@ RECORD = Record(
         "verdict was '{verdict}']]. No such check can tell whether the relation of genes to response is the same in the target."
     ),
     kind="assessment",
-    of_scores=True,
+    behind="assessment",
 )

@@ -17,5 +17,5 @@ RECORD = Record(
         "Factors were attributed to genes[[ by the method '{method}']][[ with {n_steps} steps (Sundararajan et al., 2017)]]"
         "[[ over {n_obs} samples]] with omicstl {omicstl_version}."
     ),
-    of_scores=True,
+    behind="attributions",
 )

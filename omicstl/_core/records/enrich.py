@@ -20,5 +20,5 @@ RECORD = Record(
         "(Goeman and Bühlmann, 2007), were adjusted by the method of Benjamini and Hochberg (1995), with omicstl {omicstl_version}."
     ),
     kind="enrichment",
-    of_scores=True,
+    behind="enrichment",
 )

@@ -20,5 +20,5 @@ RECORD = Record(
         "[[, adjusted for {covariates}]][[, adjusted for the factors {factor_covariates}]], and p-values were adjusted by the method of "
         "Benjamini and Hochberg (1995), with omicstl {omicstl_version}."
     ),
-    of_scores=True,
+    behind="test",
 )
