@@ -69,6 +69,11 @@ def auroc(score, positive):
     return float((a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean())
 
 
+def one_by_one(fit):
+    """A fit of several candidates, each by itself."""
+    return lambda lines, cells, candidates, held: [fit(lines, cells, c, held) for c in candidates]
+
+
 def ridge_scores(x, y, new, penalty=300.0):
     """Ridge on z-scored genes, each domain by itself: the plainest transfer (primal, by the normal equations)."""
     a = (x - x.mean(0)) / (x.std(0) + 1e-6)

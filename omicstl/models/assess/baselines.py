@@ -8,10 +8,11 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl._core.threads import one_thread
+from omicstl.models.transfer.scores import rank_correlation
 from omicstl.models.transfer.screen import Lines
 
 from .source import Source
-from .space import Space, members, rank_correlation
+from .space import Space, members
 
 MOST_GENES = 500
 FOLDS = 5

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from omicstl._core.random import Streams
+from omicstl.models.transfer.scores import rank_correlation
 from omicstl.models.transfer.screen import Cells, Lines
 
 from . import baselines as plain, source as source_side, target
 from .class_shares import label_shift
 from .decide import Check, Verdict, decide
-from .space import Space, build, rank_correlation
+from .space import Space, build
 
 MOST_CELLS = {"fast": 2000, "full": 5000}
 PERMUTATIONS = {"fast": 100, "full": 1000}

@@ -11,10 +11,11 @@ from omicstl._core.options.response import ResponseRidge
 from omicstl._core.random import Streams
 from omicstl.models.selection import validation
 from omicstl.models.selection.pseudo_cells import Table
+from omicstl.models.transfer.scores import rank_correlation
 from omicstl.models.transfer.screen import Cells, Lines
 
 from .source import Source
-from .space import Space, rank_correlation
+from .space import Space
 
 FEWEST_LINES, MOST_CELLS, FEW_CELLS = 30, 1000, 500
 #: Columns of `selection.select`, and what a reader calls them.

@@ -8,6 +8,7 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl.kernels.permutation import permutation_p
+from omicstl.models.transfer.scores import correlation, rank_correlation, ranks
 from omicstl.models.transfer.screen import Lines
 
 from .decide import Check, above, unchecked
@@ -18,10 +19,7 @@ from .space import (
     centre_within,
     choose_penalty,
     codes,
-    correlation,
     members,
-    rank_correlation,
-    ranks,
     ridge,
     studies_of,
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from omicstl.models.selection.pseudo_cells import level_of
+from omicstl.models.transfer.scores import correlation, rank_correlation
 from omicstl.models.transfer.screen import Lines
 
 from .decide import Check, above, below, unchecked
 from .source import TAIL, Null, Source, null_of
-from .space import Space, centre_within, correlation, rank_correlation, ridge
+from .space import Space, centre_within, ridge
 
 N_VECTORS = 20
 SHARED_SHARE = 0.05  # share of the vectors beyond chance below which there is little in common

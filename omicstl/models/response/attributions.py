@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omicstl.models.selection.validation import standardised
+from omicstl.models.transfer.scores import rank_correlation
 
 _TOP = 50
 
@@ -74,15 +74,8 @@ def stability(effects: np.ndarray, maps: np.ndarray, moved: np.ndarray, spread: 
         if not np.any(own):
             continue
         sign[:, drug] = (np.sign(refits) == np.sign(own)[:, None]).mean(axis=1)
-        rank[drug] = _rank_correlation(own, refits).mean()
+        rank[drug] = np.nan_to_num(rank_correlation(refits, own)).mean()  # refits without any effect agree with nothing
         largest = np.argpartition(-np.abs(own), n_top - 1)[:n_top]
         theirs = np.argpartition(-np.abs(refits), n_top - 1, axis=0)[:n_top]
         overlap[drug] = np.isin(theirs, largest).mean()
     return Stability(rank, overlap, sign)
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    from scipy.stats import rankdata
-
-    ranks = standardised(rankdata(b, axis=0))
-    return standardised(rankdata(a)[:, None])[:, 0] @ ranks / a.size

@@ -112,7 +112,6 @@ def pseudo_scores(
     n_targets: int = 10,
     n_per_line: int = 4,
     max_cells: int = 1000,
-    in_turn: bool | None = None,
     keep: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Scored:
     """Score pseudo-cells of each lineage by a fit without it, each target z-scored by itself.
@@ -121,8 +120,8 @@ def pseudo_scores(
     where most lineages have one line groups of lineages.
     Z-scoring a target takes its mean away, which does harm where most cells are sensitive, or few. So each lineage is a
     target three times, with other shares (`TILTS`) of cells from the more sensitive half of its lines: three fits a
-    lineage, which are given the same `lines` object so that what depends on lines alone can be kept. `in_turn`: one of the
-    three each, in turn, with a third of the fits; `None`: so with more than 20 drugs.
+    lineage, which are given the same `lines` object so that what depends on lines alone can be kept. With more
+    than 20 drugs it is one of the three each, in turn.
     `keep` is given the pseudo-cells (c, p) of each target and says what of them is returned.
     Scores are not smoothed; those that calls are made for should have as much noise, or less.
     """
@@ -142,8 +141,7 @@ def pseudo_scores(
     sizes = np.bincount(group)
     targets = np.argsort(-sizes, kind="stable")[:n_targets]
     sensitivity = _general(lines.y)
-    if in_turn is None:
-        in_turn = lines.y.shape[1] > _MANY_DRUGS
+    in_turn = lines.y.shape[1] > _MANY_DRUGS
     found: list[tuple[np.ndarray, ...]] = []
     for i in targets[sizes[targets] >= 2]:
         held = np.flatnonzero(group == i)
@@ -185,20 +183,17 @@ def conformal(
     line: np.ndarray,
     *,
     binary: bool,
-    quantile: float = 0.5,
-    weights: np.ndarray | None = None,
 ) -> Conformal:
     """Tables for calls of one drug from pseudo-cells (or lines) that no fit has seen.
 
-    Numbers are cut at a quantile of the lines' response: "sensitive" is more sensitive than that share of the lines.
-    Every line weighs the same however many pseudo-cells it has, times its importance in `weights` (one a pseudo-cell).
+    Numbers are cut at the median of the lines' response. Every line weighs the same however many pseudo-cells it has.
     """
     ok = np.isfinite(score) & np.isfinite(y)
     score, y, line = score[ok], y[ok], line[ok]
     first = np.unique(line, return_index=True)[1]
-    cut = 0.5 if binary else float(np.quantile(y[first], quantile)) if y.size else 0.0
+    cut = 0.5 if binary else float(np.quantile(y[first], 0.5)) if y.size else 0.0
     _, code, count = np.unique(line, return_inverse=True, return_counts=True)
-    weight = (np.ones(score.size) if weights is None else np.asarray(weights)[ok]) / count[code]
+    weight = 1 / count[code]
 
     def table(rows: np.ndarray) -> np.ndarray:
         order = np.argsort(score[rows], kind="stable")

@@ -141,7 +141,7 @@ def _strength(
     if options.smoothing is not None:
         return smoothing.Chosen(np.full(d, float(options.smoothing)), nothing)
     if cells.scaled:
-        found = smoothing_selection.choose(space.z_sample, weights, random, gain=gain, strengths=smoothing.STRENGTHS)
+        found = smoothing_selection.choose(space.z_sample, weights, random, gain=gain)
         return smoothing.Chosen(found.strength, found.overall)
     totals = None if cells.totals is None else np.asarray(cells.totals)[space.sample]
     return smoothing.choose(cells.rows.take(space.sample), totals, weights, random, gain)

@@ -65,7 +65,6 @@ class Nearest(NamedTuple):
     lineage_correlation: np.ndarray  # mean over lines of that lineage
     second_lineage: np.ndarray
     own_line: np.ndarray  # name of the line that the cluster seems to be, else ""
-    relative: bool  # profiles are differences to the mean of the target, not levels
 
 
 class Kinds(NamedTuple):
@@ -75,7 +74,6 @@ class Kinds(NamedTuple):
     kind: np.ndarray
     share: np.ndarray  # of the cluster's cells with markers of that kind
     foreign: np.ndarray  # bool
-    checked: np.ndarray  # kinds with at least three markers among the genes
 
 
 def around(latent: np.ndarray, size: int = _AROUND) -> np.ndarray:
@@ -210,9 +208,7 @@ def nearest(
     shown = np.asarray(names, dtype=object)[order]
     shown[~known] = ""
     own = np.where(alone & known, shown[:, 0], "")
-    return Nearest(
-        np.asarray(clusters, dtype=object), np.asarray(n_cells), shown, top, best, best_r, second, own, relative
-    )
+    return Nearest(np.asarray(clusters, dtype=object), np.asarray(n_cells), shown, top, best, best_r, second, own)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -260,12 +256,10 @@ def kinds(
     names, code = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
     place = {str(gene).upper(): i for i, gene in enumerate(genes)}
     kind, share = np.full(names.size, "", dtype=object), np.zeros(names.size)
-    checked = []
     for which, markers in MARKERS.items():
         columns = [place[gene] for gene in markers if gene in place]
         if len(columns) < 3:
             continue
-        checked.append(which)
         there = (cells[:, columns] > (1.0 if scaled else 0.0)).sum(axis=1) >= max(2, len(columns) // 3)
         found = np.bincount(code, weights=there.astype(np.float64)) / np.bincount(code)
         better = (found >= 0.5) & (found > share)
@@ -274,4 +268,4 @@ def kinds(
     foreign = kind != ""
     if blood and (kind == "immune").all():
         foreign[:] = False
-    return Kinds(names.astype(object), kind, share, foreign, np.asarray(checked, dtype=object))
+    return Kinds(names.astype(object), kind, share, foreign)

@@ -8,6 +8,7 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl.models.selection.criteria import Fit
+from omicstl.models.transfer.scores import rank_correlation_of_known
 from omicstl.models.transfer.screen import Cells, Lines
 
 from . import calls, cells as cells_of, novelty as nearest_lines
@@ -59,7 +60,7 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
     return Report(
         calibration,
         stability_of(fit.model),
-        np.array([_spearman(fit.score_lines[:, i], lines.y[:, i]) for i in range(d)]),
+        np.array([rank_correlation_of_known(fit.score_lines[:, i], lines.y[:, i]) for i in range(d)]),
     )
 
 
@@ -126,12 +127,3 @@ def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
                 total[c] += part[here == c].sum(axis=0, dtype=np.float64)
         low += len(block)
     return total / np.maximum(np.bincount(code, minlength=n), 1)[:, None]
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
-    ok = np.isfinite(a) & np.isfinite(b)
-    if ok.sum() < 3 or np.ptp(a[ok]) == 0 or np.ptp(b[ok]) == 0:
-        return float("nan")
-    return float(np.corrcoef(rankdata(a[ok]), rankdata(b[ok]))[0, 1])

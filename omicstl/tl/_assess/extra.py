@@ -11,8 +11,8 @@ import pandas as pd
 from omicstl._core.checks import listed
 from omicstl.models.assess.decide import Check, below, unchecked
 from omicstl.models.assess.selection import Criterion
-from omicstl.models.assess.space import correlation
 from omicstl.models.response.novelty import FAR
+from omicstl.models.transfer.scores import correlation
 
 from .tables import Pick, taken
 

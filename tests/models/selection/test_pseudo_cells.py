@@ -76,25 +76,6 @@ def test_a_pseudo_cell_has_the_state_of_its_line(sim, drawn):
     assert stats.spearmanr(score, sim.y[:20, 0][drawn.line]).statistic > 0.3
 
 
-def test_clouds_hold_two_related_lines(sim):
-    lines, lineage = sim.x[:20], sim.lineage[:20]
-    partner = pseudo_cells.related(lines, lineage)
-    assert (partner != np.arange(20)).all()
-    has_kin = [(lineage == lineage[i]).sum() > 1 for i in range(20)]
-    assert all(lineage[partner[i]] == lineage[i] for i in range(20) if has_kin[i])
-    drawn = pseudo_cells.draw(lines, sim.cells, streams(0), 10, background=sim.x, partner=partner, contrast=0.0)
-    assert ((drawn.line == drawn.cloud).reshape(20, 10).sum(1) == 5).all()
-    wide = pseudo_cells.draw(lines, sim.cells, streams(0), 200, background=sim.x, partner=partner, contrast=1.0)
-
-    def apart(table, i):
-        own = table.line == table.cloud
-        a, b = (table.x[(table.cloud == i) & side].mean(0) for side in (own, ~own))
-        return np.linalg.norm(a - b)
-
-    none = pseudo_cells.draw(lines, sim.cells, streams(0), 200, background=sim.x, partner=partner, contrast=0.0)
-    assert np.mean([apart(wide, i) / apart(none, i) for i in range(20)]) > 2
-
-
 def test_z_scores_get_noise_like_the_targets(sim):
     scaled = (sim.cells - sim.cells.mean(0)) / (sim.cells.std(0) + 1e-6)
     z = (sim.x - sim.x.mean(0)) / sim.x.std(0)
@@ -115,11 +96,6 @@ def test_z_scores_get_noise_like_the_targets(sim):
 def test_each_line_has_its_number_of_cells(sim):
     drawn = pseudo_cells.draw(sim.x[:3], sim.cells, streams(0), np.array([1, 5, 2]), background=sim.x)
     np.testing.assert_array_equal(np.bincount(drawn.line), [1, 5, 2])
-    pairs = pseudo_cells.draw(
-        sim.x[:3], sim.cells, streams(0), np.array([2, 6, 4]), background=sim.x, partner=np.array([1, 2, 0])
-    )
-    np.testing.assert_array_equal(np.bincount(pairs.cloud), [2, 6, 4])
-    np.testing.assert_array_equal(np.bincount(pairs.line[pairs.cloud == 1]), [0, 3, 3])
 
 
 def test_same_seed_same_cells_and_bad_input(sim, drawn):
