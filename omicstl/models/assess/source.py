@@ -29,6 +29,7 @@ FEWEST_GENES, FEW_GENES = 100, 2000
 WEAK = 0.2  # rank correlation within lineages below which a signal is called weak
 TAIL = 2.6  # standard deviations of a null: about 1 in 200
 FEWEST_DRUGS = 5
+BOOTSTRAPS = 200
 
 
 class Null(NamedTuple):
@@ -229,7 +230,7 @@ def _own(source: Source, rows: np.ndarray) -> float:
 
 
 def general(
-    source: Source, lines: Lines, drug: int, random: np.random.Generator, n_bootstraps: int = 200
+    source: Source, lines: Lines, drug: int, random: np.random.Generator
 ) -> tuple[Check, float, np.ndarray | None]:
     """Ask whether the drug's model predicts better than one of general sensitivity, the mean over the other drugs.
 
@@ -253,7 +254,7 @@ def general(
     guess = source.fit.left_out(mean[:, None], source.groups, source.penalty)[:, 0]
     pair = np.column_stack([source.out_of_fold, guess])
     value, other = (float(rho) for rho in rank_correlation(pair, source.y))
-    draws = random.integers(0, source.y.size, (n_bootstraps, source.y.size))
+    draws = random.integers(0, source.y.size, (BOOTSTRAPS, source.y.size))
     ranked, target = ranks(pair), ranks(source.y)
     gain = [correlation(ranked[rows, 0], target[rows]) - correlation(ranked[rows, 1], target[rows]) for rows in draws]
     low = float(np.quantile(gain, 0.05))

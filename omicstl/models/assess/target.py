@@ -12,6 +12,7 @@ from .decide import Check, above, below, unchecked
 from .source import TAIL, Null, Source, null_of
 from .space import Space, centre_within, ridge
 
+SPLITS = 4  # into halves of the genes
 N_VECTORS = 20
 SHARED_SHARE = 0.05  # share of the vectors beyond chance below which there is little in common
 GENE_IDENTITY = 0.3  # rank correlation of gene means below which names are doubted
@@ -81,7 +82,7 @@ def shared_programmes(space: Space, random: np.random.Generator, n_permutations:
 
 
 def programme(
-    space: Space, weights: np.ndarray, random: np.random.Generator, n_permutations: int, n_splits: int = 4
+    space: Space, weights: np.ndarray, random: np.random.Generator, n_permutations: int
 ) -> tuple[Check, list[Null], float]:
     """Ask whether scores from two random halves of the genes agree over the cells, more than with weights permuted over genes.
 
@@ -92,11 +93,11 @@ def programme(
     many = np.column_stack([weights, *(weights[random.permutation(p)] for _ in range(n_permutations))])
     many = many.astype(np.float32)
     found = np.zeros(many.shape[1])
-    for _ in range(n_splits):
+    for _ in range(SPLITS):
         half = np.zeros(p, dtype=bool)
         half[random.permutation(p)[: p // 2]] = True
         one, two = np.where(half[:, None], many, 0), np.where(half[:, None], 0, many)  # genes are not copied
-        found += correlation(space.cells @ one, space.cells @ two) / n_splits
+        found += correlation(space.cells @ one, space.cells @ two) / SPLITS
     value = float(found[0])
     if not np.isfinite(value):
         said = "Programme in the cells not checked: the score does not vary over them."

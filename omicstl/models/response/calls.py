@@ -30,6 +30,8 @@ SENSITIVE, RESISTANT, UNCERTAIN = range(3)
 _FEW = 10  # units of a class below which nothing is called
 TILTS = (0.5, 0.875, 0.125)  # share of the cells of a pseudo-target that the more sensitive half of its lines gets
 _MANY_DRUGS = 20
+_MOST_CELLS = 1000  # that tell the platform
+_STEPS = 100  # of Newton
 
 
 class Calibration(NamedTuple):
@@ -84,14 +86,14 @@ def calibrate(score: np.ndarray, y: np.ndarray, *, binary: bool) -> Calibration:
     return Calibration(True, slope, intercept, float(positive.mean()), within)
 
 
-def platt(score: np.ndarray, positive: np.ndarray, max_iter: int = 100) -> tuple[float, float]:
+def platt(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """Slope (>= 0) and intercept of a logistic line by Newton's method, with Platt's smoothed targets."""
     n = int(positive.sum())
     target = np.where(positive, (n + 1) / (n + 2), 1 / (positive.size - n + 2))
     centre, scale = score.mean(), score.std()
     x = np.column_stack([(score - centre) / scale, np.ones(score.size)])
     beta = np.array([0.0, np.log(target.mean() / (1 - target.mean()))])
-    for _ in range(max_iter):
+    for _ in range(_STEPS):
         p = 1 / (1 + np.exp(-x @ beta))
         step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2), x.T @ (target - p))
         beta += step * min(1.0, 3.0 / max(np.abs(step).max(), 1e-12))
@@ -111,7 +113,6 @@ def pseudo_scores(
     *,
     n_targets: int = 10,
     n_per_line: int = 4,
-    max_cells: int = 1000,
     keep: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Scored:
     """Score pseudo-cells of each lineage by a fit without it, each target z-scored by itself.
@@ -126,7 +127,7 @@ def pseudo_scores(
     Scores are not smoothed; those that calls are made for should have as much noise, or less.
     """
     m = cells.rows.n_rows
-    index = np.sort(random.generator("calls").choice(m, min(m, max_cells), replace=False))
+    index = np.sort(random.generator("calls").choice(m, min(m, _MOST_CELLS), replace=False))
     totals = None if cells.totals is None else cells.totals[index]
     seen = pseudo_cells.platform(np.asarray(cells.rows.take(index)), scaled=cells.scaled, totals=totals)
     whole = pseudo_cells.background_of(lines.x)

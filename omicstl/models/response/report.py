@@ -70,15 +70,15 @@ def stability_of(model: Any) -> Stability:
     if not isinstance(model, ResponseModel):
         nothing = np.full(weights.shape[1], np.nan)
         return Stability(nothing, nothing.copy(), np.full(weights.shape, np.nan, np.float32))
-    return stability(weights, model.maps, model.members, np.ones(len(weights)))
+    return stability(weights, model.maps, model.members)
 
 
-def thresholds(table: calls.Conformal, error: float = ERROR) -> tuple[float, float]:
+def thresholds(table: calls.Conformal) -> tuple[float, float]:
     """Scores up to which a cell is resistant and from which it is sensitive; infinite where no call can be made."""
     grid = np.unique(np.concatenate([table.sensitive[0], table.resistant[0]]))
     if not grid.size:
         return -np.inf, np.inf
-    codes = calls.calls(grid, table, error=error)
+    codes = calls.calls(grid, table, error=ERROR)
     resistant, sensitive = grid[codes == calls.RESISTANT], grid[codes == calls.SENSITIVE]
     return (
         float(resistant.max()) if resistant.size else -np.inf,

@@ -24,6 +24,8 @@ from . import pseudo_cells, validation
 
 MAX_DROP = 0.02  # of rho on left-out lines, which alignment may cost
 _MAX_CELLS = 1000
+_MAX_LINES, _PER_LINE = 40, 12  # left-out lines of a fold that get pseudo-cells, and cells of each
+_CONFIDENCE = 0.95
 CRITERIA = ("pseudo_cells", "grouped", "weighted", "circular")
 
 
@@ -65,8 +67,6 @@ def select(
     names: Sequence[str] | None = None,
     criteria: Sequence[str] = CRITERIA,
     n_folds: int = 5,
-    max_lines: int = 40,
-    n_per_line: int = 12,
 ) -> Selection:
     """Score all candidates and choose one.
 
@@ -78,8 +78,6 @@ def select(
     criteria
         Some of "pseudo_cells", "grouped", "weighted", "circular". Costs in fits of all candidates: a fold each for
         "pseudo_cells" and for "grouped" (with which "weighted" comes), two for "circular".
-    max_lines, n_per_line
-        Pseudo-cells of a fold: this many left-out lines at most, this many cells of each.
 
     Returns
     -------
@@ -94,7 +92,7 @@ def select(
     source = None
     effective = float("nan")
     if "pseudo_cells" in criteria:
-        parts, by_cell, by_line = _pseudo(lines, sample, candidates, fit, random, fold, max_lines, n_per_line)
+        parts, by_cell, by_line = _pseudo(lines, sample, candidates, fit, random, fold)
         table["pseudo_cell_rho"], table["pseudo_line_rho"] = by_cell, by_line
     if "grouped" in criteria or "weighted" in criteria:
         held = _held_out(lines, sample, candidates, fit, fold)
@@ -120,7 +118,7 @@ def select(
     return Selection(chosen, reason, table, effective)
 
 
-def paired(difference: np.ndarray, units: np.ndarray | None = None, confidence: float = 0.95) -> Paired:
+def paired(difference: np.ndarray, units: np.ndarray | None = None) -> Paired:
     """Sum over lines of paired differences with a t interval; whole lineages are the units where there are 8 of them.
 
     `difference` holds each line's part of the difference of two measures; NaN: the line was not used.
@@ -136,7 +134,7 @@ def paired(difference: np.ndarray, units: np.ndarray | None = None, confidence: 
     total = float(values.sum())
     if n < 2:
         return Paired(total, float("-inf"), float("inf"), n)
-    half = float(student.ppf(0.5 + confidence / 2, n - 1) * values.std(ddof=1) * np.sqrt(n))
+    half = float(student.ppf(0.5 + _CONFIDENCE / 2, n - 1) * values.std(ddof=1) * np.sqrt(n))
     return Paired(total, total - half, total + half, n)
 
 
@@ -193,8 +191,6 @@ def _pseudo(
     fit: Fit,
     random: Streams,
     fold: np.ndarray,
-    max_lines: int,
-    n_per_line: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Each line's part of the mean rho over pseudo-cells (candidates, n), and that rho by cell and by line (candidates,)."""
     x = next(sample.rows.blocks(sample.rows.n_rows))
@@ -207,10 +203,10 @@ def _pseudo(
     for f in range(n_folds):
         generator = random.generator("pseudo", f)
         held = np.flatnonzero(fold == f)
-        if held.size > max_lines:
-            held = np.sort(generator.choice(held, max_lines, replace=False))
+        if held.size > _MAX_LINES:
+            held = np.sort(generator.choice(held, _MAX_LINES, replace=False))
         train = subset(lines, np.flatnonzero(fold != f))
-        drawn = pseudo_cells.draw(lines.x[held], seen, generator, n_per_line, background=whole)
+        drawn = pseudo_cells.draw(lines.x[held], seen, generator, _PER_LINE, background=whole)
         target = Cells(pseudo_cells.Table(drawn.x), sample.scaled)
         truth = lines.y[held]
         for c, predicted in enumerate(fit(train, target, candidates, lines.x[held])):

@@ -15,9 +15,9 @@ from omicstl._core.random import Streams
 from omicstl.nn import samplers
 from omicstl.nn.train import Program, State, start
 
-from .loss import NOTHING, VaeConfig, loss, merged, parts, validation_loss
+from .loss import NOTHING, VaeConfig, loss, parts, validation_loss
 
-__all__ = ["Carry", "VaeConfig", "begin", "encode", "loss", "program"]
+__all__ = ["Carry", "VaeConfig", "begin", "loss", "program"]
 
 KERAS_EPSILON = 1e-7  # of Adam
 VALIDATION_ROWS = 256  # that are evaluated at a time
@@ -175,14 +175,3 @@ def _not_negative(config: VaeConfig, path: tuple[Any, ...], value: jax.Array) ->
 def _evaluate(config: VaeConfig, carry: Carry, data: dict[str, Any]) -> jax.Array:
     size = min(VALIDATION_ROWS, config.n_validation)
     return validation_loss(config, _keep(carry), data["held"], data.get("given", NOTHING), size)
-
-
-@partial(jax.jit, static_argnums=0)
-def _encode(config: VaeConfig, kept: tuple[Any, Any], x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return merged(config, *kept).encoder(x)
-
-
-def encode(config: VaeConfig, kept: tuple[Any, Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and log variance of the latent variables of rows (n, n_in), with the running statistics."""
-    mean, logvar = _encode(config, kept, jnp.asarray(x, jnp.float32))
-    return np.asarray(mean), np.asarray(logvar)

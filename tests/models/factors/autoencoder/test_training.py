@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from omicstl._core.random import streams
-from omicstl.models.factors.autoencoder import training
+from omicstl.models.factors.autoencoder import loss, training
 from omicstl.nn import ensemble, samplers, train
 
 N, P, SIZE = 13, 7, 5  # the last batch of an epoch has 3 rows
@@ -20,6 +20,10 @@ CONFIG = training.VaeConfig(
 @pytest.fixture(scope="module")
 def x():
     return np.random.default_rng(0).normal(size=(N, P)).astype(np.float32)
+
+
+def encoded(state, x):
+    return loss.merged(CONFIG, *train.result(training.program(CONFIG), state)).encoder(jnp.asarray(x))
 
 
 class ByHand:
@@ -158,6 +162,6 @@ def test_members_are_known_by_size_and_number(x):
     )
     for a, b in zip(jax.tree.leaves(found[1]), jax.tree.leaves(alone[1]), strict=True):
         np.testing.assert_array_equal(a, b)
-    mean, logvar = training.encode(CONFIG, train.result(training.program(CONFIG), found[4]), x)
+    mean, logvar = encoded(found[4], x)
     assert mean.shape == logvar.shape == (N, 2)
-    assert not np.allclose(mean, training.encode(CONFIG, train.result(training.program(CONFIG), found[1]), x)[0])
+    assert not np.allclose(mean, encoded(found[1], x)[0])
