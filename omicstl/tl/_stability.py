@@ -139,10 +139,11 @@ def stability(
     holdout = 0.2 if params["holdout"] is None else float(params["holdout"])  # None: the fit was given its own
     random = streams(rng)
     scores = np.asarray(adata.obsm[key])
-    from omicstl.models.factors.plier.stability import refit_plier
+    from omicstl.models.factors.plier.stability import Repeated, refit_plier
 
     with progress_bar(n_refits, "refits", progress) as bar:
-        refits = refit_plier(model, data, expression.rows, scores, pairs, config, n_refits, holdout, random, bar.update)
+        first = Repeated(model, scores, *pairs)
+        refits = refit_plier(first, data, expression.rows, config, n_refits, holdout, random, done=bar.update)
     factors = pd.DataFrame(
         {
             "factor": model.names,

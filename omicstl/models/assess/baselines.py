@@ -134,14 +134,14 @@ def fitted_baselines(
     lines: Lines,
     raw: np.ndarray,
     scaled: bool,
-    drug: int,
     level: str,
     random: Streams,
+    *,
     network: Baseline | None = None,
 ) -> list[Baseline]:
     """Return the baselines of a level; boosting and the network, which is made for all drugs at once, are part of "full" only."""
     found = [own_ridge(source, space), unaligned(source, space, lines, raw, scaled)]
-    if bool(lines.binary[drug]):
+    if source.binary:
         found.append(logistic(source, space, random.generator("logistic")))
     if level == "full":
         seed = int(random.generator("boosting seed").integers(2**31))

@@ -14,10 +14,10 @@ STEPS = 25  # of Newton
 SENSITIVE_SHARE = 0.25  # the most sensitive quarter counts as sensitive where the response is a number
 
 
-def label_shift(source: Source, score: np.ndarray, binary: bool) -> Check:
+def label_shift(source: Source, score: np.ndarray) -> Check:
     """Estimate the share of sensitive cells by expectation and maximisation :cite:p:`Saerens2002`; rough after z-scoring."""
     name = "share of sensitive cells"
-    sensitive = sensitive_of(source.y, binary)
+    sensitive = sensitive_of(source.y, source.binary)
     share = float(sensitive.mean())
     if not 0 < share < 1 or sensitive.sum() < 5 or (~sensitive).sum() < 5:
         return unchecked(name, "Share of sensitive cells not checked: fewer than five lines are of a class.")

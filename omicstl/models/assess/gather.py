@@ -102,7 +102,7 @@ def gather(
     check, rho, sensitivity = source_side.general(source, lines, drug, random.generator("general"))
     checks.append(check)
 
-    rows = plain.fitted_baselines(source, space, lines, raw, scaled, drug, level, random, network)
+    rows = plain.fitted_baselines(source, space, lines, raw, scaled, level, random, network=network)
     own = rows[0].score
     judged = own if score is None else np.asarray(score, dtype=np.float64)
     # Weights that have seen the cells (CORAL, smoothing) fit them by themselves: the programme is asked of the lines' own.
@@ -126,7 +126,7 @@ def gather(
     checks += target.confounding(judged, dict(confounders or {}), first)
     if score is not None:
         checks.append(target.agreement(judged, own))
-    checks.append(label_shift(source, own, bool(lines.binary[drug])))
+    checks.append(label_shift(source, own))
 
     rows += [plain.Baseline(name, value, np.nan, "knows nothing but tissue" if name != target.WITHIN else
                             "what is left without tissue") for name, value in tissue.items()]  # fmt: skip

@@ -92,7 +92,7 @@ def compared(lines: Lines, raw: np.ndarray, scaled: bool, drugs: np.ndarray, ran
     options = ResponseRidge()
 
     def fit_all(own: Lines, cells: Cells, candidates: Any, held: np.ndarray) -> list[criteria.Predicted]:
-        return align_selection.predicted(own, cells, candidates, held, options, random)
+        return align_selection.predicted(align_selection.OfLines(own, options), cells, candidates, held, random)
 
     some = np.linspace(0, len(raw) - 1, min(len(raw), FEW_CELLS)).astype(np.int64)
     cells = Cells(Table(np.asarray(raw[some], np.float32)), scaled)

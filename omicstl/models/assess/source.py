@@ -58,6 +58,8 @@ class Source(NamedTuple):
     penalty: float
     out_of_fold: np.ndarray
     """Predictions with the whole lineage left out (random tenths where lineages are not known)."""
+    binary: bool
+    """The response has two classes."""
 
 
 def null_of(check: str, value: float, draws: np.ndarray) -> Null:
@@ -82,7 +84,7 @@ def source_of(lines: Lines, space: Space, drug: int, random: Streams) -> Source:
     fit = ridge(space.coords[rows])
     penalty = choose_penalty(fit, y, groups)
     out = fit.left_out(y[:, None], groups, penalty)[:, 0]
-    return Source(rows, y, fit, groups, by_lineage, study, penalty, out)
+    return Source(rows, y, fit, groups, by_lineage, study, penalty, out, bool(lines.binary[drug]))
 
 
 def amounts(source: Source, lines: Lines, space: Space, genes: bool = True) -> list[Check]:

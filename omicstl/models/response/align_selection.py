@@ -62,7 +62,7 @@ def choose_align(
     )
 
     def fit_all(lines: Lines, cells: Cells, candidates: Sequence[str], held: np.ndarray) -> list[Predicted]:
-        return predicted(lines, cells, candidates, held, options, random)
+        return predicted(OfLines(lines, options), cells, candidates, held, random)
 
     found = criteria.select(
         some, within, candidates, fit_all, random, names=candidates, criteria=("pseudo_cells",), n_folds=_FOLDS
@@ -88,17 +88,15 @@ def _some_drugs(lines: Lines, random: Streams) -> Lines:
 
 
 def predicted(
-    lines: Lines,
+    known: OfLines,
     cells: Cells,
     candidates: Sequence[str],
     held: np.ndarray,
-    options: ResponseRidge,
     random: Streams,
     gain: np.ndarray | None = None,
-    known: OfLines | None = None,
 ) -> list[Predicted]:
     """Scores of every way; lines have the same latent under all that do not recolour them, and one ridge serves these."""
-    known = known or OfLines(lines, options)
+    lines, options = known.lines, known.options
     space = prepare(lines, cells, options, random, source=known.source)
     z_held = cells_of.standardised(held, space.mean_lines, space.scale_lines)
     found = []
@@ -143,6 +141,6 @@ def refit_of(
     def refit(lines: Lines, cells: Cells, candidates: Sequence[str], held: np.ndarray) -> list[Predicted]:
         if not kept or kept[0].lines is not lines:
             kept[:] = [OfLines(lines, fixed)]
-        return predicted(lines, cells, [align for _ in candidates], held, fixed, random, gain, kept[0])
+        return predicted(kept[0], cells, [align for _ in candidates], held, random, gain)
 
     return refit

@@ -59,6 +59,14 @@ class Sizes(NamedTuple):
     n_in: int
 
 
+class Plan(NamedTuple):
+    """What all networks have in common that are compared: options, training and sizes."""
+
+    options: ResponseNetwork
+    training: Training
+    sizes: Sizes
+
+
 def fit(
     lines: Lines,
     cells: Cells,
@@ -80,13 +88,11 @@ def fit(
     options, random, training = options or ResponseNetwork(), random or Streams(0), training_of(training, len(lines.x))
     space = prepare(lines, cells, ResponseRidge(n_comps=options.n_comps), random, mask, moments)
     seen = view(space)
-    sizes = sizes_of(lines, cells, seen.lines.shape[1], mask)
-    weight, reason, table = choose_weight(lines, cells, options, random, sizes, training, mask, safeguard=safeguard)
+    plan = Plan(options, training, sizes_of(lines, cells, seen.lines.shape[1], mask))
+    weight, reason, table = choose_weight(lines, cells, plan, random, mask, safeguard=safeguard)
     fold = held_out_folds(len(lines.x), lines.lineage, options.n_members, random.generator("folds of members"))
     weights = [()] if options.term is None else [(weight,)]
-    (members,) = train(
-        seen, lines, options, weights, random, sizes, training, fold, n_members=options.n_members, report=report
-    )
+    (members,) = train(seen, lines, plan, weights, fold, random, n_members=options.n_members, report=report)
     networks = members.arrays
     slope = mean_gradient(networks, _some(seen.sample))
     strength, agreement = _strength(cells, space, seen.maps @ slope, options, random)
@@ -168,17 +174,16 @@ def view(space: Space) -> View:
 def train(
     seen: View,
     lines: Lines,
-    options: ResponseNetwork,
+    plan: Plan,
     weights: Sequence[Sequence[float]],
-    random: Streams,
-    sizes: Sizes,
-    training: Training,
     fold: np.ndarray,
+    random: Streams,
     *,
     n_members: int,
     report: Callable[[int], None] = lambda steps: None,
 ) -> list[Members]:
     """Members for each of several weights of the term; numbers are predicted on the scale of `lines.y`."""
+    options, training, sizes = plan
     n, wide = len(seen.lines), lambda x: filled(x, sizes.n_in)
     mean, spread = _standard(lines)
     y = np.full((sizes.n_source, lines.drugs.size), np.nan)
@@ -251,15 +256,14 @@ def _shift(seen: View, lines: Lines, term: Alignment | None) -> np.ndarray:
 def choose_weight(
     lines: Lines,
     cells: Cells,
-    options: ResponseNetwork,
+    plan: Plan,
     random: Streams,
-    sizes: Sizes,
-    training: Training,
     mask: np.ndarray | None = None,
     *,
     safeguard: bool = True,
 ) -> tuple[float, str, dict[str, np.ndarray]]:
     """Weight of the term, why, and the table of all; one network for each weight and fold of lines left out."""
+    options = plan.options
     if options.term is None:
         return 0.0, "No term.", {}
     if options.term.weight is not None:
@@ -275,7 +279,7 @@ def choose_weight(
         space = prepare(part, target, ResponseRidge(n_comps=options.n_comps), random)
         seen = view(space)
         fold = held_out_folds(len(part.x), part.lineage, options.n_members, random.generator("folds of members"))
-        found = train(seen, part, options, [(float(w),) for w in weights], random, sizes, training, fold, n_members=1)
+        found = train(seen, part, plan, [(float(w),) for w in weights], fold, random, n_members=1)
         z = cells_of.standardised(target.rows.take(np.arange(target.rows.n_rows)), space.cells.mean, space.cells.scale)
         z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
         inputs = (z @ seen.maps, z_held @ seen.line_maps)

@@ -201,7 +201,7 @@ def plier(
     varying = summary.low < summary.high
     if not varying.all():
         matched, summary, expression = inputs.drop_constant(matched, summary, expression, varying, min_genes)
-    from omicstl.models.factors.plier.fit import Prior, fit_plier
+    from omicstl.models.factors.plier.fit import Prior, Watch, fit_plier
 
     heldout = inputs.heldout(matched, holdout, holdout_prior, random.generator("holdout"))
     first = inputs.init_scores(init_scores, expression.rows.n_rows, n_factors)
@@ -219,7 +219,8 @@ def plier(
         def check(k: int) -> None:
             found.check_size(matched, k, model_path)
 
-        fit = fit_plier(data, expression.rows, prior, options, random, first, report, check)
+        watch = Watch(report, check)
+        fit = fit_plier(data, expression.rows, prior, options, random, init_scores=first, watch=watch)
     found.doubt(fit, options, key_added)  # before anything is written, in case that warnings are errors
     params = asdict(options) | {
         "n_factors": fit.counts.used,

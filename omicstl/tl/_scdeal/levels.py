@@ -142,7 +142,7 @@ def _compare(
 
     def linear(part: Lines, cells: Cells, candidates: Sequence[Any], held: np.ndarray) -> list[Predicted]:
         ways = [fitted.align for _ in candidates]
-        return align_selection.predicted(part, cells, ways, held, ridge, random, known=known(part))
+        return align_selection.predicted(known(part), cells, ways, held, random)
 
     sizes = network.sizes_of(lines, target.cells, fitted.maps.shape[1], mask)
     with progress_bar(None, "linear or networks", progress) as bar:

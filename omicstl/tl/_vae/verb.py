@@ -216,19 +216,11 @@ def vae(
 
     names = units.names if units is not None else inputs.unit_names(options.n_factors)
     with progress_bar(vae_fit.n_steps(options, data), "VAE", progress) as bar:
-        mask = None if units is None else units.mask
-        fit = vae_fit.fit_vae(
-            data,
-            codes,
-            expression.var_names,
-            names,
-            mask,
-            options,
-            random,
-            bar.update,
-            resume=None if folder is None else folder.load_running("vae"),
-            save=None if folder is None else partial(folder.save_running, "vae"),
-        )
+        design = vae_fit.Design(expression.var_names, names, None if units is None else units.mask, codes)
+        running = vae_fit.Running(bar.update)
+        if folder is not None:
+            running = vae_fit.Running(bar.update, partial(folder.save_running, "vae"), folder.load_running("vae"))
+        fit = vae_fit.fit_vae(data, design, options, random, running)
     params = inputs.params(options) | {
         "batch_key": batch_key,
         "covariates": np.array(list(covariates), dtype=object),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,18 @@ class VaeConfig:
         return (n_heads, own) if self.decoder == "mlp" else (1, own + ("dropout_logit",) * (n_heads - 1))
 
 
+class Minibatch(NamedTuple):
+    """Rows of a batch: values (b, p), weights (b,) of which 0 only fills the batch, and the noise (b, k) of the draw.
+
+    `more` has what else belongs to the rows: ``covariates`` (b, c) and, for counts, ``library`` (b,), the logarithm of their totals.
+    """
+
+    x: jax.Array
+    weights: jax.Array
+    noise: jax.Array
+    more: Arrays = NOTHING
+
+
 @cache
 def parts(config: VaeConfig) -> tuple[nnx.GraphDef, Any, Any]:
     """The structure of the network, and the shapes of its weights and running statistics; no array is made."""
@@ -75,24 +87,21 @@ def loss(
     config: VaeConfig,
     params: Any,
     stats: Any,
-    x: jax.Array,
-    weights: jax.Array,
-    noise: jax.Array,
-    rows: Arrays = NOTHING,
+    batch: Minibatch,
     given: Arrays = NOTHING,
     kl_share: jax.Array | float = 1.0,
 ) -> tuple[jax.Array, tuple[Any, jax.Array, jax.Array]]:
     """Mean over the batch of reconstruction and weighted divergence, each summed; and the new running statistics.
 
-    `rows` has what else belongs to the rows of `x`: ``covariates`` (b, c) and, for counts, ``library`` (b,), the logarithm of
-    their totals. `given` has what belongs to the variables: ``centre`` and ``scale`` (p,) of the encoder's input and
-    ``log_target`` (), where that is not `x` itself; and the ``mask`` (k + c, p) of a masked decoder.
+    `given` has what belongs to the variables: ``centre`` and ``scale`` (p,) of the encoder's input and ``log_target`` (), where
+    that is not the values themselves; and the ``mask`` (k + c, p) of a masked decoder.
     """
+    x, weights, noise, more = batch
     real = weights > 0
     # Rows that only fill the batch are zeroed before the network, and left out of sums by a choice, not by a product: what
     # they would give may not be finite.
     x = jnp.where(real[:, None], x, 0)
-    rows = {name: jnp.where(real[:, None] if value.ndim > 1 else real, value, 0) for name, value in rows.items()}
+    rows = {name: jnp.where(real[:, None] if value.ndim > 1 else real, value, 0) for name, value in more.items()}
     module = merged(config, params, stats)
     error, divergence = _bound(config, module, x, weights, noise, rows, given)
     n = jnp.sum(weights)

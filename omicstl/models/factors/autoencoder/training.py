@@ -15,9 +15,9 @@ from omicstl._core.random import Streams
 from omicstl.nn import samplers
 from omicstl.nn.train import Program, State, start
 
-from .loss import NOTHING, VaeConfig, loss, parts, validation_loss
+from .loss import NOTHING, Minibatch, VaeConfig, loss, parts, validation_loss
 
-__all__ = ["Carry", "VaeConfig", "begin", "loss", "program"]
+__all__ = ["Carry", "Minibatch", "VaeConfig", "begin", "loss", "program"]
 
 KERAS_EPSILON = 1e-7  # of Adam
 VALIDATION_ROWS = 256  # that are evaluated at a time
@@ -136,10 +136,7 @@ def _step(
     (total, (stats, reconstruction, kl)), slope = gradient(
         carry.params,
         carry.stats,
-        rows.pop("x"),
-        batch.weights,
-        noise,
-        rows,
+        Minibatch(rows.pop("x"), batch.weights, noise, rows),
         data.get("given", NOTHING),
         share,
     )

@@ -19,6 +19,15 @@ from .fit import Fit, Prior, decompose, fit_plier
 from .model import PlierConfig, PlierModel, Prepared, Rows, hold_out
 
 
+class Repeated(NamedTuple):
+    """A fit that is to be repeated: its model, scores (n, k), and pairs of sets and factors that it found, by position."""
+
+    model: PlierModel
+    scores: np.ndarray
+    sets: np.ndarray
+    factors: np.ndarray
+
+
 class Refits(NamedTuple):
     """Of every refit: |r| of each factor with its match (refits, k), and which pairs it found again (refits, pairs)."""
 
@@ -27,23 +36,22 @@ class Refits(NamedTuple):
 
 
 def refit_plier(
-    model: PlierModel,
+    first: Repeated,
     data: Prepared,
     rows: Rows,
-    scores: np.ndarray,
-    pairs: tuple[np.ndarray, np.ndarray],
     config: PlierConfig,
     n_refits: int,
     holdout: float,
     streams: Streams,
-    done: Callable[[], None],
+    *,
+    done: Callable[[], object] = lambda: None,
 ) -> Refits:
     """Refit a PLIER with its own sizes and penalties; even refits flip signs, odd ones start from random directions.
 
     Every refit holds out other members of the sets. Members of the two go side by side in our own threads; results do not
     depend on that.
     """
-    singular = decompose(data)
+    model, singular = first.model, decompose(data)
 
     def once(i: int) -> Fit:
         own = Streams(int(streams.generator("refit", i).integers(2**63)))
@@ -54,11 +62,11 @@ def refit_plier(
         return fit
 
     correlation = np.zeros((n_refits, model.names.size))
-    found = np.zeros((n_refits, pairs[0].size), dtype=bool)
+    found = np.zeros((n_refits, first.sets.size), dtype=bool)
     workers = 1 if data.gram_form else min(os.cpu_count() or 1, 4)
     with one_blas_thread() if workers > 1 else nullcontext(), ThreadPoolExecutor(workers) as pool:
         for i, fit in enumerate(pool.map(once, range(n_refits))):
-            match, r = match_factors(scores, fit.scores)
+            match, r = match_factors(first.scores, fit.scores)
             correlation[i] = np.abs(r)
             seen = set(
                 zip(
@@ -67,5 +75,5 @@ def refit_plier(
                     strict=True,
                 )
             )
-            found[i] = [(j, match[f]) in seen for j, f in zip(*pairs, strict=True)]
+            found[i] = [(j, match[f]) in seen for j, f in zip(first.sets, first.factors, strict=True)]
     return Refits(correlation, found)

@@ -112,7 +112,9 @@ def compiled(settings):
 
     def loss(params, running, x, weights, rows):
         noise = jnp.asarray(NOISE, jnp.float32)
-        return training.loss(settings, params, running, x, weights, noise, rows, given_arrays(settings.decoder))
+        return training.loss(
+            settings, params, running, training.Minibatch(x, weights, noise, rows), given_arrays(settings.decoder)
+        )
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 

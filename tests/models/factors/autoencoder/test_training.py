@@ -129,7 +129,8 @@ def test_gradients_are_differences(x):
     state = training.begin(CONFIG, streams(0), 1)
     weights = jnp.ones(SIZE)
     noise = jax.random.normal(jax.random.key(3), (SIZE, 2))
-    f = lambda params: training.loss(CONFIG, params, state.carry.stats, jnp.asarray(x[:SIZE]), weights, noise)[0]
+    batch = training.Minibatch(jnp.asarray(x[:SIZE]), weights, noise)
+    f = lambda params: training.loss(CONFIG, params, state.carry.stats, batch)[0]
     slope = jax.grad(f)(state.carry.params)
     rng = np.random.default_rng(0)
     for _ in range(3):
@@ -144,8 +145,10 @@ def test_rows_that_fill_a_batch_do_not_count(x):
     noise = jax.random.normal(jax.random.key(3), (SIZE, 2))
     rows = jnp.asarray(x[:SIZE])
     short = jnp.array([1.0, 1.0, 1.0, 0.0, 0.0])
-    one = training.loss(CONFIG, state.carry.params, state.carry.stats, rows, short, noise)
-    other = training.loss(CONFIG, state.carry.params, state.carry.stats, rows.at[3:].set(99.0), short, noise)
+    one = training.loss(CONFIG, state.carry.params, state.carry.stats, training.Minibatch(rows, short, noise))
+    other = training.loss(
+        CONFIG, state.carry.params, state.carry.stats, training.Minibatch(rows.at[3:].set(99.0), short, noise)
+    )
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
