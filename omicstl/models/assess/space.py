@@ -134,13 +134,13 @@ def choose_penalty(fit: Ridge, y: np.ndarray, groups: np.ndarray) -> float:
     return float(grid[int(np.argmin(error))])
 
 
-def codes(labels: np.ndarray | None, n: int, random: np.random.Generator) -> tuple[np.ndarray, bool]:
+def codes(labels: np.ndarray | None, n: int, generator: np.random.Generator) -> tuple[np.ndarray, bool]:
     """Groups as numbers; random folds, and False, where there are fewer than three of them."""
     if labels is not None:
         found, inverse = np.unique(np.asarray(labels).astype(str), return_inverse=True)
         if found.size >= 3:
             return inverse, True
-    return random.permutation(np.arange(n) % min(FOLDS, n)), False
+    return generator.permutation(np.arange(n) % min(FOLDS, n)), False
 
 
 def centre_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -150,7 +150,7 @@ def pseudo_scores(
         for tilt in TILTS[len(found) % len(TILTS) :][:1] if in_turn else TILTS:
             generator = random.generator("calls", int(i), int(1000 * tilt))
             size = _composition(sensitivity[held], n_per_line, tilt)
-            drawn = pseudo_cells.draw(lines.x[held], seen, generator, size, background=whole)
+            drawn = pseudo_cells.draw(lines.x[held], seen, generator, size, whole)
             target = Cells(pseudo_cells.Table(drawn.x), cells.scaled)
             (predicted,) = fit(train, target, [candidate], lines.x[held])
             kept = np.zeros((drawn.line.size, 0)) if keep is None else keep(drawn.x)

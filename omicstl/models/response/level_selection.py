@@ -11,7 +11,7 @@ from omicstl.models.selection import pseudo_cells, validation
 from omicstl.models.selection.criteria import Fit, paired, subset
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import cells as cells_of
+from .cells import sample_rows
 
 _LEVELS = ("linear", "network")
 FOLDS, FUTILE = 5, 2
@@ -45,9 +45,10 @@ def choose(
     after two folds if it does not lead there by then, which can only favour the first. No label of a cell is read.
     """
     n, d = lines.y.shape
-    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random, _CELLS)
+    sample = sample_rows(cells.rows.n_rows, mask, random, _CELLS)
     totals = None if cells.totals is None else np.asarray(cells.totals)[sample]
     seen = pseudo_cells.platform(np.asarray(cells.rows.take(sample)), scaled=cells.scaled, totals=totals)
+    whole = pseudo_cells.background_of(lines.x)
     fold = validation.lineage_folds(lines.lineage, n, FOLDS, random.generator("folds of levels"))
     n_folds = int(fold.max()) + 1
     parts = np.full((2, 2, n_folds, n, d), np.nan)  # cells or lines; level
@@ -56,7 +57,7 @@ def choose(
         generator = random.generator("levels", f)
         held = np.flatnonzero(fold == f)
         shown = np.sort(generator.permutation(held.size)[:_MAX_LINES])
-        drawn = pseudo_cells.draw(lines.x[held[shown]], seen, generator, _PER_LINE, background=lines.x)
+        drawn = pseudo_cells.draw(lines.x[held[shown]], seen, generator, _PER_LINE, whole)
         train, target = subset(lines, np.flatnonzero(fold != f)), Cells(pseudo_cells.Table(drawn.x), cells.scaled)
         own = shown[drawn.line]
         for level, fit in enumerate(fits):

@@ -16,7 +16,7 @@ from omicstl._core.random import Streams
 from omicstl.models.selection import criteria
 from omicstl.models.selection.criteria import Predicted
 from omicstl.models.selection.pseudo_cells import Table
-from omicstl.models.transfer.network import NetworkConfig
+from omicstl.models.transfer.network import NetworkProgram
 from omicstl.models.transfer.network_fit import (
     Members,
     Problem,
@@ -29,7 +29,9 @@ from omicstl.models.transfer.network_fit import (
 )
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import align as align_of, cells as cells_of, smoothing
+from . import smoothing
+from .align import denoiser
+from .cells import CLIP, SAMPLE, Moments, sample_rows, standardised
 from .fit import ResponseFit
 from .network_model import NetworkModel
 from .space import Space, prepare
@@ -74,7 +76,7 @@ def fit(
     random: Streams | None = None,
     *,
     mask: np.ndarray | None = None,
-    moments: cells_of.Moments | None = None,
+    moments: Moments | None = None,
     training: Training | None = None,
     safeguard: bool = True,
     report: Callable[[int], None] = lambda steps: None,
@@ -138,7 +140,7 @@ def fit(
 def sizes_of(lines: Lines, cells: Cells, n_comps: int, mask: np.ndarray | None = None) -> Sizes:
     """Those of the fit of all lines, whose components are as many as these."""
     n_cells = cells.rows.n_rows if mask is None else int(np.sum(mask))
-    return Sizes(len(lines.x), min(n_cells, cells_of.SAMPLE), n_comps)
+    return Sizes(len(lines.x), min(n_cells, SAMPLE), n_comps)
 
 
 def training_of(training: Training | None, n_lines: int) -> Training:
@@ -157,7 +159,7 @@ def view(space: Space) -> View:
     the covariance :math:`M' \Psi M`. All are divided by the fourth root of their variance: between no scaling and whitening.
     """
     axes, variance = space.basis.axes, space.basis.variance
-    found = align_of.denoiser(axes, variance, space.z_sample)
+    found = denoiser(axes, variance, space.z_sample)
     own = 1 - found.gain**2 * np.minimum((axes**2) @ variance, 1) + FLOOR
     turn = (axes * found.gain[:, None]).T @ found.maps
     covariance = found.maps.T @ (own[:, None] * found.maps)
@@ -197,7 +199,7 @@ def train(
     shift[:n] = _shift(seen, lines, options.term)
     target = wide(seen.sample[np.resize(np.arange(len(seen.sample)), sizes.n_target)])
     neighbours = smoothing.knn_smooth.neighbours(target, NEIGHBOURS)[0] if options.smoothness else None
-    config = NetworkConfig(
+    config = NetworkProgram(
         n_in=sizes.n_in,
         n_out=lines.drugs.size,
         n_source=sizes.n_source,
@@ -271,7 +273,7 @@ def choose_weight(
     candidates = tuple(sorted({0.0, *options.candidates}))
     if len(lines.x) < FEWEST_LINES:
         return 0.0, f"{len(lines.x)} lines are too few to compare weights.", {}
-    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random, 1000)
+    sample = sample_rows(cells.rows.n_rows, mask, random, 1000)
     totals, n_genes = (None if a is None else np.asarray(a)[sample] for a in (cells.totals, cells.n_genes))
     within = Cells(Table(np.asarray(cells.rows.take(sample), np.float32)), cells.scaled, totals, n_genes)
 
@@ -280,8 +282,8 @@ def choose_weight(
         seen = view(space)
         fold = held_out_folds(len(part.x), part.lineage, options.n_members, random.generator("folds of members"))
         found = train(seen, part, plan, [(float(w),) for w in weights], fold, random, n_members=1)
-        z = cells_of.standardised(target.rows.take(np.arange(target.rows.n_rows)), space.cells.mean, space.cells.scale)
-        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
+        z = standardised(target.rows.take(np.arange(target.rows.n_rows)), space.cells.mean, space.cells.scale)
+        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -CLIP, CLIP)
         inputs = (z @ seen.maps, z_held @ seen.line_maps)
         return [Predicted(*(forward(m.arrays, x)[1].mean(axis=0).astype(float) for x in inputs)) for m in found]
 

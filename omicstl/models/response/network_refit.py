@@ -15,7 +15,8 @@ from omicstl.models.selection.criteria import Fit, Predicted
 from omicstl.models.transfer.network_fit import forward, held_out_folds
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import cells as cells_of, network
+from . import network
+from .cells import CLIP, standardised
 from .network import Sizes
 from .space import Source, prepare, source_of
 
@@ -51,8 +52,8 @@ def refit_of(
         fold = held_out_folds(len(lines.x), lines.lineage, options.n_members, random.generator("folds of members"))
         weights = [()] if options.term is None else [(weight,)]
         (members,) = network.train(seen, lines, plan, weights, fold, random, n_members=n_members, report=report)
-        z = cells_of.standardised(cells.rows.take(np.arange(cells.rows.n_rows)), space.cells.mean, space.cells.scale)
-        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
+        z = standardised(cells.rows.take(np.arange(cells.rows.n_rows)), space.cells.mean, space.cells.scale)
+        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -CLIP, CLIP)
         inputs = (z @ seen.maps, z_held @ seen.line_maps)
         made = Predicted(*(forward(members.arrays, x)[1].mean(axis=0).astype(float) for x in inputs))
         return [made for _ in candidates]

@@ -11,10 +11,12 @@ from omicstl.models.selection.criteria import Fit
 from omicstl.models.transfer.scores import rank_correlation_of_known
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import calls, cells as cells_of, novelty as nearest_lines
+from . import calls, novelty
 from .attributions import Stability, stability
+from .cells import ROWS, standardised
 from .fit import ResponseFit
 from .model import ResponseModel
+from .novelty import FAR
 
 ERROR = 0.1
 
@@ -40,7 +42,7 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
     way = getattr(fit.model, "align", None)
 
     def embedded(x: np.ndarray) -> np.ndarray:
-        z = cells_of.standardised(x, fit.model.mean_cells, fit.model.scale_cells)
+        z = standardised(x, fit.model.mean_cells, fit.model.scale_cells)
         return fit.model.embed(z @ fit.model.maps)
 
     scored = calls.pseudo_scores(lines, cells, way, refit, random, n_targets=n_targets, keep=embedded)
@@ -49,7 +51,7 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
         table = calls.conformal(scored.score[:, i], scored.y[:, i], scored.line, binary=bool(lines.binary[i]))
         cuts[i] = thresholds(table)
     assert scored.kept is not None
-    seen = nearest_lines.reference(fit.latent_lines, scored.kept, scored.line, lines.lineage)
+    seen = novelty.reference(fit.latent_lines, scored.kept, scored.line, lines.lineage)
     calibration |= {
         "resistant_to": cuts[:, 0],
         "sensitive_from": cuts[:, 1],
@@ -97,12 +99,12 @@ def calibrated(model: ResponseModel, score: np.ndarray, std: np.ndarray) -> tupl
     return value.astype(np.float32), np.where(binary, spread * chance * (1 - chance), spread).astype(np.float32)
 
 
-def called(model: ResponseModel, score: np.ndarray, novelty: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def called(model: ResponseModel, score: np.ndarray, far: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Codes (m, d) int8 of `response_calls.CALLS` for scores before calibration."""
     codes = np.full(score.shape, calls.UNCERTAIN, dtype=np.int8)
     codes[score <= model.calibration["resistant_to"]] = calls.RESISTANT
     codes[score >= model.calibration["sensitive_from"]] = calls.SENSITIVE
-    codes[novelty > nearest_lines.FAR] = calls.UNCERTAIN
+    codes[far > FAR] = calls.UNCERTAIN
     if mask is not None:
         codes[~mask] = calls.UNCERTAIN
     return codes
@@ -110,10 +112,10 @@ def called(model: ResponseModel, score: np.ndarray, novelty: np.ndarray, mask: n
 
 def novelty_of(model: ResponseModel, latent: np.ndarray) -> np.ndarray:
     """Share of left-out pseudo-cells that are nearer to the lines than each cell (m,) float32."""
-    seen = nearest_lines.Novelty(
+    seen = novelty.Novelty(
         np.asarray(model.calibration["centres"], np.float64), np.asarray(model.calibration["distances"], np.float64)
     )
-    return nearest_lines.novelty(latent, seen)
+    return novelty.novelty(latent, seen)
 
 
 def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
@@ -121,7 +123,7 @@ def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
     total = np.zeros((n, cells.rows.n_cols))
     low = 0
     for block in cells.rows.blocks():
-        for rows in (slice(i, i + cells_of.ROWS) for i in range(0, len(block), cells_of.ROWS)):
+        for rows in (slice(i, i + ROWS) for i in range(0, len(block), ROWS)):
             part, here = block[rows], code[low : low + len(block)][rows]
             for c in np.unique(here):
                 total[c] += part[here == c].sum(axis=0, dtype=np.float64)

@@ -206,7 +206,7 @@ def _pseudo(
         if held.size > _MAX_LINES:
             held = np.sort(generator.choice(held, _MAX_LINES, replace=False))
         train = subset(lines, np.flatnonzero(fold != f))
-        drawn = pseudo_cells.draw(lines.x[held], seen, generator, _PER_LINE, background=whole)
+        drawn = pseudo_cells.draw(lines.x[held], seen, generator, _PER_LINE, whole)
         target = Cells(pseudo_cells.Table(drawn.x), sample.scaled)
         truth = lines.y[held]
         for c, predicted in enumerate(fit(train, target, candidates, lines.x[held])):

@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omicstl._core.random import Streams
-
 _BLOCK = 4096
 _GENES, _ROWS = 1024, 128  # of which float64 copies are made at a time
 _UNIT_SPREAD = 0.7  # natural-log spread between lines of a gene with unit variance: the median in log2(TPM + 1) screens
@@ -219,36 +217,30 @@ def background_of(lines: np.ndarray) -> Background:
 
 def draw(
     lines: np.ndarray,
-    cells: np.ndarray | Platform,
-    random: Streams | np.random.Generator,
-    n_per_line: int | np.ndarray = 25,
-    *,
-    background: np.ndarray | Background | None = None,
-    scaled: bool = False,
-    totals: np.ndarray | None = None,
+    seen: Platform,
+    generator: np.random.Generator,
+    n_per_line: int | np.ndarray,
+    whole: Background,
 ) -> Drawn:
     """Draw pseudo-cells of held-out lines as the target's platform would show them.
 
     Parameters
     ----------
     lines
-        Held-out lines (n, p), log expression or z-scores; genes in the order of `cells`.
-    cells
-        A sample of the target's cells, or the platform estimated from it.
+        Held-out lines (n, p), log expression or z-scores; genes in the order of the platform.
+    seen
+        The platform, estimated from a sample of the target's cells.
+    generator
+        Generator.
     n_per_line
         Cells of each line, one number or one a line.
-    background
-        All lines, for the centre and spread of each gene, or what `background_of` tells of them. `None`: `lines`.
+    whole
+        What `background_of` tells of all lines.
 
     Returns
     -------
     Rows on the scale of the target, and the line whose state each has.
     """
-    generator = random if isinstance(random, np.random.Generator) else random.generator("pseudo_cells")
-    seen = cells if isinstance(cells, Platform) else platform(cells, scaled=scaled, totals=totals)
-    whole = (
-        background if isinstance(background, Background) else background_of(lines if background is None else background)
-    )
     state = np.clip((lines - whole.mean) / whole.sd, -_CLIP, _CLIP)
     line = np.repeat(np.arange(lines.shape[0]), n_per_line)
     if seen.scaled:

@@ -20,7 +20,7 @@ from omicstl._data.checkpoints import Checkpoints, rows_digest
 from omicstl.models.factors.autoencoder.axes import Axes
 from omicstl.models.factors.autoencoder.rows import Data, InMemory
 from omicstl.models.factors.deepprofile.fit import Components, size_in_bytes
-from omicstl.models.factors.deepprofile.train import DeepprofileConfig, Member, Name
+from omicstl.models.factors.deepprofile.train import DeepprofileOptions, Member, Name
 from omicstl.tl._vae import inputs as shared
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def config(
     n_comps: int | None,
     kl_weight: float,
     training: Training | None,
-) -> DeepprofileConfig:
+) -> DeepprofileOptions:
     sizes = _sizes(latent_sizes)
     check_number("n_members", n_members, low=1, high=100_000, integer=True)
     check_choice("clustering", clustering, ("aligned", "published"))
@@ -49,7 +49,7 @@ def config(
     if training is not None and not isinstance(training, Training):
         msg = f"`training` must be an otl.tl.Training, got {type(training).__name__}. Use otl.tl.Training(epochs=100)."
         raise TypeError(msg)
-    made = DeepprofileConfig(
+    made = DeepprofileOptions(
         sizes,
         int(n_members),
         n_clusters,
@@ -119,7 +119,7 @@ def check_comps(n_comps: int | None, given: Read) -> None:
         raise ValueError(msg)
 
 
-def check_size(given: Read, options: DeepprofileConfig, model_path: str | Path | None) -> None:
+def check_size(given: Read, options: DeepprofileOptions, model_path: str | Path | None) -> None:
     """Refuse a model that could not travel in the AnnData, before the fit and not after it."""
     d = options.n_comps
     if d is None or model_path is not None:
@@ -135,7 +135,7 @@ def check_size(given: Read, options: DeepprofileConfig, model_path: str | Path |
         raise ValueError(msg)
 
 
-def settled(options: DeepprofileConfig, reduced: Components, training: Training | None) -> DeepprofileConfig:
+def settled(options: DeepprofileOptions, reduced: Components, training: Training | None) -> DeepprofileOptions:
     """The options with what the data decide: the number of components and, without `training`, of epochs.
 
     4,000 steps as far as 50 (the paper's) to 200 epochs give them. On 972 samples of blood the loss on samples held out is
@@ -166,7 +166,7 @@ class Checkpoint:
         self,
         folder: str | Path | None,
         given: Read,
-        options: DeepprofileConfig,
+        options: DeepprofileOptions,
         random: Streams,
         training: Training | None,
     ) -> None:
@@ -184,7 +184,7 @@ class Checkpoint:
         self._files.save("components", made.axes._asdict() | {"scores": made.scores})
         return made
 
-    def members(self, options: DeepprofileConfig) -> dict[Name, Member]:
+    def members(self, options: DeepprofileOptions) -> dict[Name, Member]:
         """Members that are ready."""
         if self._files is None:
             return {}
@@ -215,7 +215,7 @@ def _name(name: Name) -> str:
     return f"size{name[0]}_member{name[1]}"
 
 
-def _decisive(given: Read, options: DeepprofileConfig, random: Streams, training: Training | None) -> dict[str, Any]:
+def _decisive(given: Read, options: DeepprofileOptions, random: Streams, training: Training | None) -> dict[str, Any]:
     """All that decides a member; how many there are and how they are clustered does not.
 
     The largest latent size counts where it may decide the number of components.
@@ -235,7 +235,12 @@ def _decisive(given: Read, options: DeepprofileConfig, random: Streams, training
 
 
 def params(
-    options: DeepprofileConfig, given: Read, random: Streams, layer: str | None, obsm: str | None, batch_key: str | None
+    options: DeepprofileOptions,
+    given: Read,
+    random: Streams,
+    layer: str | None,
+    obsm: str | None,
+    batch_key: str | None,
 ) -> dict[str, Any]:
     """Values used, for `uns`."""
     training = options.training

@@ -26,7 +26,7 @@ def config(
     init: str,
     tol: float,
     max_iter: int,
-) -> model_parts.PlierConfig:
+) -> model_parts.PlierOptions:
     if n_factors is not None:
         check_number("n_factors", n_factors, low=2, integer=True, advice="None lets the data decide.")
     check_number("annotated_fraction", annotated_fraction, low=0, high=1)
@@ -38,7 +38,7 @@ def config(
     check_choice("init", init, ("svd", "random"))
     check_number("tol", tol, low=0)
     check_number("max_iter", max_iter, low=20, integer=True, advice="The gene sets enter at iteration 20.")
-    return model_parts.PlierConfig(
+    return model_parts.PlierOptions(
         n_factors=None if n_factors is None else int(n_factors),
         annotated_fraction=float(annotated_fraction),
         max_rank=int(max_rank),
@@ -52,7 +52,7 @@ def config(
     )
 
 
-def check_unused(options: model_parts.PlierConfig, holdout: float, own_prior: bool, own_start: bool) -> None:
+def check_unused(options: model_parts.PlierOptions, holdout: float, own_prior: bool, own_start: bool) -> None:
     """Refuse options that another one makes void, rather than ignore them."""
     void = [
         ("init", options.init, "svd", own_start, "init_scores"),

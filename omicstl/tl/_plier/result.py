@@ -91,10 +91,10 @@ def tell(fit: Fit, matched: genesets.MatchedSets, key: str) -> None:
     )
 
 
-def doubt(fit: Fit, config: model_parts.PlierConfig, key: str) -> None:
+def doubt(fit: Fit, options: model_parts.PlierOptions, key: str) -> None:
     if fit.stopped == "max_iter":
         warn(
-            f"PLIER did not converge in {config.max_iter} iterations (relative change of B {fit.history[-1]:.1e}, `tol` "
-            f"{config.tol:g}). Raise `max_iter`, or accept a looser `tol`; uns[{key!r}]['converged'] is False.",
+            f"PLIER did not converge in {options.max_iter} iterations (relative change of B {fit.history[-1]:.1e}, `tol` "
+            f"{options.tol:g}). Raise `max_iter`, or accept a looser `tol`; uns[{key!r}]['converged'] is False.",
             ConvergenceWarning,
         )

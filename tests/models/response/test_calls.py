@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from response_sim import one_by_one, simulate
+from response_sim import drawn_of, one_by_one, simulate
 from sklearn.linear_model import LogisticRegression
 
 from omicstl._core.random import streams
@@ -134,7 +134,7 @@ def test_realised_error_of_pseudo_cells_and_unseen_lines():
         tables = rc.conformal(scored.score[:, 0], scored.y[:, 0], scored.line, binary=False)
         for name in tissue[:3]:
             held = np.flatnonzero(sim.lineage == name)
-            drawn = pseudo_cells.draw(sim.x[held], sim.cells, streams(99), 3, background=sim.x, totals=sim.totals)
+            drawn = drawn_of(sim.x[held], sim.cells, streams(99), 3, background=sim.x, totals=sim.totals)
             score = ridge(lines, Cells(pseudo_cells.Table(drawn.x)), None, sim.x[:2]).cells[:, 0]
             truth = sim.y[held, 0][drawn.line] > tables.cut
             wrong = realised(rc.calls(score, tables, error=0.1), truth)  # lines have as many cells each

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from response_sim import auroc, simulate
+from response_sim import auroc, drawn_of, simulate
 
 from omicstl._core.random import streams
 from omicstl.kernels import knn_smooth
 from omicstl.kernels.principal import leading
 from omicstl.models.response import smoothing, smoothing_selection
-from omicstl.models.selection import pseudo_cells
 
 
 def z_of(x):
@@ -47,7 +46,7 @@ def test_what_differs_within_a_clone_is_not_erased(subclones, sep):
 
 def test_cells_of_distinct_lines_are_smoothed():
     sim = simulate(1, n=200, m=400, p=400, umi=1200)
-    drawn = pseudo_cells.draw(sim.x[:30], sim.cells, streams(0), 20, background=sim.x)
+    drawn = drawn_of(sim.x[:30], sim.cells, streams(0), 20, background=sim.x)
     z, weights = z_of(drawn.x), gene_weights(sim.x[30:], sim.y[30:], 400.0)
     found = smoothing_selection.choose(z, weights, streams(0))
     assert found.strength[0] >= 1

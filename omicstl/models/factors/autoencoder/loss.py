@@ -19,7 +19,7 @@ NOTHING: Arrays = {}
 
 
 @dataclass(frozen=True)
-class VaeConfig:
+class VaeProgram:
     """What decides a network and its training; equal ones share their compiled program."""
 
     n_in: int
@@ -68,7 +68,7 @@ class Minibatch(NamedTuple):
 
 
 @cache
-def parts(config: VaeConfig) -> tuple[nnx.GraphDef, Any, Any]:
+def parts(config: VaeProgram) -> tuple[nnx.GraphDef, Any, Any]:
     """The structure of the network, and the shapes of its weights and running statistics; no array is made."""
     n_heads, own = config.heads
     more = {"n_covariates": config.n_covariates, "n_heads": n_heads, "own": own, "momentum": config.momentum}
@@ -78,13 +78,13 @@ def parts(config: VaeConfig) -> tuple[nnx.GraphDef, Any, Any]:
     return split
 
 
-def merged(config: VaeConfig, params: Any, stats: Any) -> Any:
+def merged(config: VaeProgram, params: Any, stats: Any) -> Any:
     """The network with these weights and running statistics."""
     return nnx.merge(parts(config)[0], params, stats, copy=True)
 
 
 def loss(
-    config: VaeConfig,
+    config: VaeProgram,
     params: Any,
     stats: Any,
     batch: Minibatch,
@@ -113,7 +113,7 @@ def loss(
     return total, (nnx.state(module, nnx.BatchStat), reconstruction, kl)
 
 
-def validation_loss(config: VaeConfig, kept: tuple[Any, Any], held: Arrays, given: Arrays, size: int) -> jax.Array:
+def validation_loss(config: VaeProgram, kept: tuple[Any, Any], held: Arrays, given: Arrays, size: int) -> jax.Array:
     """Mean over all held-out rows of reconstruction and divergence at its full weight, `size` rows at a time.
 
     The mean of the posterior is decoded, and batch normalisation uses its running statistics: nothing is drawn.
@@ -133,7 +133,7 @@ def validation_loss(config: VaeConfig, kept: tuple[Any, Any], held: Arrays, give
 
 
 def _bound(
-    config: VaeConfig,
+    config: VaeProgram,
     module: Any,
     x: jax.Array,
     weights: jax.Array | None,
@@ -148,7 +148,7 @@ def _bound(
     return negative_log_likelihood(config, x, outputs, own, rows), terms.kl_standard_normal(mean, logvar)
 
 
-def encoder_input(config: VaeConfig, x: jax.Array, rows: Arrays, given: Arrays) -> jax.Array:
+def encoder_input(config: VaeProgram, x: jax.Array, rows: Arrays, given: Arrays) -> jax.Array:
     """Standardised rows: of the data themselves, or of ``log1p(x / total * target)`` for counts."""
     if config.likelihood in GAUSSIAN:
         return x  # standardised before
@@ -158,7 +158,7 @@ def encoder_input(config: VaeConfig, x: jax.Array, rows: Arrays, given: Arrays) 
 
 
 def negative_log_likelihood(
-    config: VaeConfig, x: jax.Array, outputs: tuple[jax.Array, ...], own: Arrays, rows: Arrays
+    config: VaeProgram, x: jax.Array, outputs: tuple[jax.Array, ...], own: Arrays, rows: Arrays
 ) -> jax.Array:
     """Of each value (b, p), from the outputs of the decoder and what each variable has for itself."""
     kind, first = config.likelihood, outputs[0]

@@ -9,7 +9,7 @@ import numpy as np
 
 from omicstl.kernels.padding import bucket, pad
 
-from .model import PlierConfig, Prepared
+from .model import PlierOptions, Prepared
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -52,7 +52,7 @@ class Looped(NamedTuple):
 def iterate(
     data: Prepared,
     trained: sp.csc_array,
-    config: PlierConfig,
+    options: PlierOptions,
     first: np.ndarray,
     penalties: Penalties,
     report: Callable[[int, float], None],
@@ -68,20 +68,20 @@ def iterate(
     padded = Padded(p_pad, n_pad, m_pad, k_pad)
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         sparse = jax.default_backend() == "cpu"
-        options = plier.Config(config.selection, config.max_rank, config.set_penalty is not None, data.gram_form)
-        problem = _problem(data, trained, config, penalties, k, padded, sparse)
+        program = plier.Program(options.selection, options.max_rank, options.set_penalty is not None, data.gram_form)
+        problem = _problem(data, trained, options, penalties, k, padded, sparse)
         size = min(WORKING_SET, m_pad)
         shape = (p_pad, k_pad) if data.gram_form else (k_pad, n_pad)
-        room = bucket(config.max_iter, 512)  # another `max_iter` is no other program
-        state = plier.start(options, problem, pad(first, *shape), k_pad, size, room)
+        room = bucket(options.max_iter, 512)  # another `max_iter` is no other program
+        state = plier.start(program, problem, pad(first, *shape), k_pad, size, room)
         problem, state = jax.device_put((problem, state))
         while True:
             state = loop.run(
                 plier.step,
-                options,
+                program,
                 problem,
                 state,
-                config.max_iter,
+                options.max_iter,
                 lambda s: report(int(s.n_iter), float(s.history[max(int(s.n_iter) - 1, 0)])),
             )
             if int(state.status) != loop.GROW:
@@ -92,7 +92,7 @@ def iterate(
         done = jax.tree.map(np.asarray, state)
     n = int(done.n_iter)
     scores = done.scores[:p, :k] if data.gram_form else done.scores[:k, : data.n_obs]
-    searches = n // plier.FIRST_WEIGHTS if config.set_penalty is None else 0
+    searches = n // plier.FIRST_WEIGHTS if options.set_penalty is None else 0
     return Looped(
         loadings=done.loadings[:p, :k],
         weights=done.weights[:m, :k],
@@ -110,7 +110,7 @@ def iterate(
 def _problem(
     data: Prepared,
     trained: sp.csc_array,
-    config: PlierConfig,
+    options: PlierOptions,
     penalties: Penalties,
     k: int,
     padded: Padded,
@@ -127,7 +127,7 @@ def _problem(
     set_gram = pad(overlap / p - np.outer(mean, mean), m_pad, m_pad)
     # (M^2 + 25 I)^-1 M with M = C'C, the original's ridge on M
     ranker = scipy.linalg.solve(overlap @ overlap + 25 * np.eye(m), overlap, assume_a="pos")
-    searched = PENALTIES if config.set_penalty is None else np.array([config.set_penalty])
+    searched = PENALTIES if options.set_penalty is None else np.array([options.set_penalty])
     return Problem(
         data=pad(data.data, p_pad, n_pad),
         members=_matrix(sp.csr_array(trained), p_pad, m_pad, sparse),
@@ -141,9 +141,9 @@ def _problem(
         n_genes=np.float64(p),
         prior_weight=np.float64(penalties.prior_weight),
         score_penalty=np.float64(penalties.score_penalty),
-        annotated_fraction=np.float64(config.annotated_fraction),
+        annotated_fraction=np.float64(options.annotated_fraction),
         penalties=searched,
-        tol=np.float64(config.tol),
+        tol=np.float64(options.tol),
     )
 
 

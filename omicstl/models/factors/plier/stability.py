@@ -16,7 +16,7 @@ from omicstl.kernels.matching import match_factors
 from omicstl.models.factors.annotation import NAMED_FDR
 
 from .fit import Fit, Prior, decompose, fit_plier
-from .model import PlierConfig, PlierModel, Prepared, Rows, hold_out
+from .model import PlierModel, PlierOptions, Prepared, Rows, hold_out
 
 
 class Repeated(NamedTuple):
@@ -39,10 +39,10 @@ def refit_plier(
     first: Repeated,
     data: Prepared,
     rows: Rows,
-    config: PlierConfig,
+    options: PlierOptions,
     n_refits: int,
     holdout: float,
-    streams: Streams,
+    random: Streams,
     *,
     done: Callable[[], object] = lambda: None,
 ) -> Refits:
@@ -54,9 +54,9 @@ def refit_plier(
     model, singular = first.model, decompose(data)
 
     def once(i: int) -> Fit:
-        own = Streams(int(streams.generator("refit", i).integers(2**63)))
+        own = Streams(int(random.generator("refit", i).integers(2**63)))
         prior = Prior(model.features, model.sets, model.prior, hold_out(model.prior, holdout, own.generator("holdout")))
-        start = PlierConfig(**{**config.__dict__, "init": "random" if i % 2 else "signs"})
+        start = PlierOptions(**{**options.__dict__, "init": "random" if i % 2 else "signs"})
         fit = fit_plier(data, rows, prior, start, own, singular=singular)
         done()
         return fit

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from omicstl._core.random import Streams
-from omicstl.models.factors.autoencoder import training as vae
+from omicstl.models.factors.autoencoder import training
 from omicstl.models.factors.autoencoder.axes import principal_axes
 from omicstl.models.factors.autoencoder.covariates import Covariates
 from omicstl.models.factors.autoencoder.encoders import Encoders, fold, stack
@@ -69,20 +69,20 @@ class Fit(NamedTuple):
 def n_steps(options: VaeOptions, data: Data) -> int:
     """Steps of a fit that is not stopped early."""
     rows, held = held_out(data.rows.n_rows, data.rows.n_cols, options.training.validation, np.random.default_rng(0))
-    return vae.program(network(options, data.rows.n_cols, 0, rows.size, held.size)).n_steps
+    return training.program(network(options, data.rows.n_cols, 0, rows.size, held.size)).n_steps
 
 
-def network(options: VaeOptions, n_in: int, n_covariates: int, n_rows: int, n_held: int) -> vae.VaeConfig:
+def network(options: VaeOptions, n_in: int, n_covariates: int, n_rows: int, n_held: int) -> training.VaeProgram:
     """The network and its training, as the compiled program knows it."""
-    training = options.training
-    return vae.VaeConfig(
+    plan = options.training
+    return training.VaeProgram(
         n_in=n_in,
         n_latent=options.n_factors,
         hidden=options.hidden,
         n_rows=n_rows,
-        batch_size=training.batch_size,
-        n_epochs=training.epochs,
-        learning_rate=training.learning_rate,
+        batch_size=plan.batch_size,
+        n_epochs=plan.epochs,
+        learning_rate=plan.learning_rate,
         kl_weight=options.kl_weight,
         likelihood=options.likelihood,
         decoder=options.decoder,
@@ -91,7 +91,7 @@ def network(options: VaeOptions, n_in: int, n_covariates: int, n_rows: int, n_he
         kl_warmup=options.kl_warmup,
         free_bits=options.free_bits,
         n_validation=n_held,
-        patience=training.patience,
+        patience=plan.patience,
         momentum=MOMENTUM,
     )
 
@@ -109,9 +109,9 @@ def fit_vae(data: Data, design: Design, options: VaeOptions, random: Streams, ru
     split = Split(*held_out(n, p, options.training.validation, random.generator("validation")))
     config = network(options, p, data.covariates.shape[1], split.rows.size, split.held.size)
     with jax.enable_x64(False):
-        state = resumed(vae.begin(config, random, 0, first_values(data)), running.resume)
+        state = resumed(training.begin(config, random, 0, first_values(data)), running.resume)
         state = _trained(config, state, data, split, design.mask, running)
-        params, stats = jax.device_get(result(vae.program(config), state))
+        params, stats = jax.device_get(result(training.program(config), state))
         history = np.column_stack([np.asarray(state.history), np.asarray(state.evaluated)])
         encoder, loadings = fold(params, stats), _loadings(config, params, design.mask)
         bare = VaeModel(
@@ -134,12 +134,12 @@ def fit_vae(data: Data, design: Design, options: VaeOptions, random: Streams, ru
     variance = sd.astype(np.float64) ** 2
     kl = 0.5 * np.mean(scores.astype(np.float64) ** 2 + variance - 1 - np.log(variance), axis=0)
     spread = scores.var(axis=0, dtype=np.float64)
-    history = history[: int(state.step) // vae.program(config).steps_per_epoch]
+    history = history[: int(state.step) // training.program(config).steps_per_epoch]
     return Fit(model, scores, sd, kl, spread, history, int(state.best_epoch) + 1, bool(state.stopped), split.held.size)
 
 
 def _trained(
-    config: vae.VaeConfig,
+    config: training.VaeProgram,
     state: State,
     data: Data,
     split: Split,
@@ -147,7 +147,7 @@ def _trained(
     running: Running,
 ) -> State:
     rows, held = split
-    program, arrays = vae.program(config), _of_rows(data, rows)
+    program, arrays = training.program(config), _of_rows(data, rows)
     if held.size:
         arrays["held"] = _of_rows(data, held) | {"x": np.asarray(data.rows.take(held), np.float32)}
     arrays["given"] = _given(data, mask)
@@ -192,7 +192,7 @@ def _given(data: Data, mask: np.ndarray | None) -> dict[str, Any]:
     return given
 
 
-def _loadings(config: vae.VaeConfig, params: Any, mask: np.ndarray | None) -> np.ndarray | None:
+def _loadings(config: training.VaeProgram, params: Any, mask: np.ndarray | None) -> np.ndarray | None:
     """Weights of the latent units in a decoder without hidden layers, (p, k)."""
     if config.decoder == "mlp":
         return None

@@ -12,7 +12,7 @@ from omicstl.models.factors.autoencoder import loss, training
 from omicstl.nn import ensemble, samplers, train
 
 N, P, SIZE = 13, 7, 5  # the last batch of an epoch has 3 rows
-CONFIG = training.VaeConfig(
+CONFIG = training.VaeProgram(
     n_in=P, n_latent=2, hidden=(6, 4), n_rows=N, batch_size=SIZE, n_epochs=2, learning_rate=0.01
 )
 
