@@ -113,7 +113,7 @@ def ours(kind: str, members: int, at_once: int, *, reduced: bool = False) -> dic
         lines, cells = components(lines, cells)
         ready = cpu() - begin
     width, net_ = lines.shape[1], NETS[kind]
-    config = net.NetworkConfig(
+    config = net.NetworkProgram(
         width, 1, LINES, CELLS, 0, net_.latent, net_.hidden, net_.decoder or (), skip=net_.skip, drop=net_.drop, noisy=net_.noisy,
         terms=(Mmd(),), reconstruct=net_.decoder is not None, batch_size=BATCH, n_epochs=EPOCHS, learning_rate=RATE,
         weight_decay=DECAY, clip=CLIP,
@@ -240,7 +240,7 @@ def parts() -> dict:
     of_kernels = [(lambda a, b: a.T @ b, (x[i], x[i + 1])) for i in range(3)]
     forward = [(lambda a, b: a @ b, (x[i], w[i])) for i in range(3)]
     backward = [(lambda a, b: a @ b.T, (x[i + 1], w[i])) for i in (1, 2)]
-    config = net.NetworkConfig(GENES, 1, LINES, CELLS, 0, learning_rate=RATE)
+    config = net.NetworkProgram(GENES, 1, LINES, CELLS, 0, learning_rate=RATE)
     adam = net._optimiser(config)
     moments = adam.init(w)
     half, one = (x[3][:BATCH], x[3][BATCH:]), jnp.ones(BATCH)

@@ -55,7 +55,7 @@ def ours(members: int, at_once: int) -> dict:
     from omicstl.models.factors.autoencoder import training
     from omicstl.nn import ensemble
 
-    config = training.VaeConfig(INPUTS, LATENT, HIDDEN, ROWS, BATCH, EPOCHS)
+    config = training.VaeProgram(INPUTS, LATENT, HIDDEN, ROWS, BATCH, EPOCHS)
     program, data, found = training.program(config), {"x": jnp.asarray(rows())}, {}
 
     def run(numbers):
@@ -139,7 +139,7 @@ def paper(members: int = 2, epochs: int = 2) -> dict:
     from omicstl.nn import ensemble
 
     data = {"x": jnp.asarray(np.random.default_rng(0).normal(size=(AML, INPUTS)).astype(np.float32))}
-    config = deepprofile_train.DeepprofileConfig(training=Training(epochs=epochs))
+    config = deepprofile_train.DeepprofileOptions(training=Training(epochs=epochs))
     out, minutes, cpu_minutes = {}, 0.0, 0.0
     for size in config.latent_sizes:
         settings = deepprofile_train.network(config, size, INPUTS, AML, 0)

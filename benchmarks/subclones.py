@@ -24,7 +24,7 @@ import omicstl as otl
 from omicstl._core.random import Streams
 from omicstl.models.response import fit as response_fit, smoothing
 from omicstl.models.response.cells import standardised
-from omicstl.models.selection.criteria import auroc
+from omicstl.models.transfer.scores import rank_skill
 from omicstl.tl._scdeal import inputs
 
 FIRST_SEED = 100
@@ -59,6 +59,10 @@ def areas(score: np.ndarray, cells: AnnData) -> tuple[float, float]:
     truth, clone = cells.obs["sensitive"].to_numpy(), cells.obs["clone"].to_numpy()
     inside = [auroc(score[clone == c], truth[clone == c]) for c in np.unique(clone)]
     return float(np.nanmean(inside)), auroc(score, truth)
+
+
+def auroc(score: np.ndarray, truth: np.ndarray) -> float:
+    return (1 + rank_skill(score, truth).value) / 2
 
 
 def draw(kind: str, depth: float, seed: int) -> dict[str, float]:

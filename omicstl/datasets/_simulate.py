@@ -107,19 +107,19 @@ def simulate_pathways(
     check_number("n_query", n_query, low=0, integer=True)
     check_number("noise", noise, low=0)
     check_number("query_offset", query_offset, low=0)
-    stream = streams(rng)
+    random = streams(rng)
 
-    prior = _prior(stream.generator("sets"), n_vars, n_sets)
-    weights = _weights(stream.generator("weights"), n_sets, n_factors)
-    loadings = prior @ weights * stream.generator("loadings").gamma(4.0, 0.25, size=(n_vars, n_factors))
-    mean = stream.generator("mean").uniform(6.0, 12.0, size=n_vars)
-    spread = noise * stream.generator("spread").uniform(0.5, 1.5, size=n_vars)
-    shift = query_offset * stream.generator("offset").standard_normal(n_vars)
+    prior = _prior(random.generator("sets"), n_vars, n_sets)
+    weights = _weights(random.generator("weights"), n_sets, n_factors)
+    loadings = prior @ weights * random.generator("loadings").gamma(4.0, 0.25, size=(n_vars, n_factors))
+    mean = random.generator("mean").uniform(6.0, 12.0, size=n_vars)
+    spread = noise * random.generator("spread").uniform(0.5, 1.5, size=n_vars)
+    shift = query_offset * random.generator("offset").standard_normal(n_vars)
 
     parts, scores = [], []
     for cohort, (size, center) in enumerate([(n_obs, mean), (n_query, mean + shift)]):
-        scores.append(stream.generator("scores", cohort).standard_normal((size, n_factors)))
-        residual = spread * stream.generator("noise", cohort).standard_normal((size, n_vars))
+        scores.append(random.generator("scores", cohort).standard_normal((size, n_factors)))
+        residual = spread * random.generator("noise", cohort).standard_normal((size, n_vars))
         parts.append(center + scores[cohort] @ loadings.T + residual)
 
     genes, sets = _numbered("GENE", n_vars), _numbered("SET", n_sets)

@@ -194,17 +194,17 @@ def simulate_drug_response(
         ("tissue_effect", tissue_effect),
     ]:
         check_number(name, value, low=0)
-    stream = streams(rng)
-    world = biology(stream, n_vars, n_drugs, n_tissues, tissue_effect)
+    random = streams(rng)
+    world = biology(random, n_vars, n_drugs, n_tissues, tissue_effect)
 
-    random = stream.generator("lines")
-    programmes = random.standard_normal((n_lines, N_PROGRAMMES))
-    tissue, laboratory = random.integers(n_tissues, size=n_lines), random.integers(2, size=n_lines)
-    response = line_response(stream, world, programmes, tissue)
-    x = line_expression(stream, world, programmes, tissue, laboratory)
+    generator = random.generator("lines")
+    programmes = generator.standard_normal((n_lines, N_PROGRAMMES))
+    tissue, laboratory = generator.integers(n_tissues, size=n_lines), generator.integers(2, size=n_lines)
+    response = line_response(random, world, programmes, tissue)
+    x = line_expression(random, world, programmes, tissue, laboratory)
 
     states = cell_states(
-        stream,
+        random,
         world.weights[:, 0],
         n_cells,
         response_by=response_by,
@@ -213,12 +213,12 @@ def simulate_drug_response(
         n_clones=n_clones,
         clone_separation=clone_separation,
     )
-    offset = shift * stream.generator("offset").standard_normal(n_vars)
-    counts = cell_counts(stream, world, states, tissue=0, offset=offset, depth=depth)
+    offset = shift * random.generator("offset").standard_normal(n_vars)
+    counts = cell_counts(random, world, states, tissue=0, offset=offset, depth=depth)
 
     genes = pd.DataFrame(index=_numbered("GENE", n_vars))
     lines = ad.AnnData(x, obs=_line_obs(tissue, laboratory, n_tissues, response[:, 0], source_sensitive), var=genes)
-    absent = stream.generator("unmeasured").random(response.shape) < unmeasured
+    absent = random.generator("unmeasured").random(response.shape) < unmeasured
     absent[:, 0] = False
     lines.obsm["ln_ic50"] = np.where(absent, np.nan, _LN_IC50 - response)
     drugs = np.array(["drug_1", "drug/2", *(f"drug_{i}" for i in range(3, n_drugs + 1))][:n_drugs])

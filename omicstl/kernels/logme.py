@@ -117,11 +117,6 @@ def h_scores(f: Real[np.ndarray, "n d"], labels: Int[np.ndarray, "r n"]) -> Floa
     return found
 
 
-def h_score(f: Real[np.ndarray, "n d"], labels: Int[np.ndarray, "n"]) -> float:
-    """`h_scores` of one set of labels."""
-    return float(h_scores(f, labels[None, :])[0])
-
-
 def leep(probabilities: Float[np.ndarray, "n z"], labels: Int[np.ndarray, "n"]) -> float:
     r"""
     Log expected empirical prediction (Nguyen 2020): mean of :math:`\log \sum_z \hat P(y_i \mid z) \, \theta(x_i)_z`; at most 0.

@@ -20,7 +20,7 @@ FIRST_WEIGHTS = 20  # the prior enters at this iteration, and the set penalty is
 STALL_LAG, STALL_START, STALL_LIMIT = 50, 52, 5
 
 
-class Config(NamedTuple):
+class Program(NamedTuple):
     """What decides the compiled program besides the shapes."""
 
     selection: str  # "complete" or "fast"
@@ -77,10 +77,10 @@ class Weights(NamedTuple):
     overflow: Array
 
 
-def start(config: Config, problem: Problem, scores: np.ndarray, n_factors: int, size: int, max_iter: int) -> State:
+def start(program: Program, problem: Problem, scores: np.ndarray, n_factors: int, size: int, max_iter: int) -> State:
     """State before the first iteration, in numpy: nothing is compiled yet. The loop starts from `scores` alone."""
     (p, _), m = problem.data.shape, problem.set_gram.shape[0]
-    cross, inner = _products(config, problem, scores)
+    cross, inner = _products(program, problem, scores)
     return State(
         n_iter=np.array(0, np.int32),
         status=np.array(RUNNING, np.int32),
@@ -97,12 +97,12 @@ def start(config: Config, problem: Problem, scores: np.ndarray, n_factors: int, 
     )
 
 
-def step(config: Config, problem: Problem, state: State) -> State:
+def step(program: Program, problem: Problem, state: State) -> State:
     """One iteration: weights U from the last Z, then Z, then B."""
     i = state.n_iter + 1
     solved = jax.lax.cond(
         i >= FIRST_WEIGHTS,
-        lambda: _weights(config, problem, state, i % FIRST_WEIGHTS == 0),
+        lambda: _weights(program, problem, state, i % FIRST_WEIGHTS == 0),
         lambda: Weights(state.weights, state.working, state.set_penalty, jnp.array(False)),
     )
     slot = jnp.where(i % FIRST_WEIGHTS == 0, i // FIRST_WEIGHTS - 1, state.searched.shape[0] - 1)
@@ -116,25 +116,25 @@ def step(config: Config, problem: Problem, state: State) -> State:
     return jax.lax.cond(
         solved.overflow,
         lambda: state._replace(status=jnp.int32(GROW)),
-        lambda: _alternate(config, problem, known, i),
+        lambda: _alternate(program, problem, known, i),
     )
 
 
-def _alternate(config: Config, problem: Problem, state: State, i: Array) -> State:
+def _alternate(program: Program, problem: Problem, state: State, i: Array) -> State:
     wide, dtype = problem.set_gram.dtype, state.loadings.dtype
     eye = jnp.eye(state.loadings.shape[1], dtype=wide)
     pull = problem.prior_weight * _apply(problem.members, state.weights)
     target = state.cross + jnp.where(i >= FIRST_WEIGHTS, pull, 0).astype(dtype)
     loadings = jnp.maximum(target @ spd_inverse(state.inner + problem.prior_weight * eye).astype(dtype), 0)
     ridge = spd_inverse((loadings.T @ loadings).astype(wide) + problem.score_penalty * eye).astype(dtype)
-    if config.gram_form:
+    if program.gram_form:
         scores = loadings @ ridge
-        cross, inner = _products(config, problem, scores)
+        cross, inner = _products(program, problem, scores)
         change = jnp.sum((scores - state.scores).astype(wide) * (cross - state.cross).astype(wide))
         size = jnp.trace(inner)
     else:
         scores = ridge @ (loadings.T @ problem.data)
-        cross, inner = _products(config, problem, scores)
+        cross, inner = _products(program, problem, scores)
         change, size = jnp.sum((scores - state.scores).astype(wide) ** 2), jnp.sum(scores.astype(wide) ** 2)
     change = change / size
     history = state.history.at[i - 1].set(change)
@@ -155,16 +155,16 @@ def _alternate(config: Config, problem: Problem, state: State, i: Array) -> Stat
     )
 
 
-def _products(config: Config, problem: Problem, scores: AnyArray) -> tuple[AnyArray, AnyArray]:
+def _products(program: Program, problem: Problem, scores: AnyArray) -> tuple[AnyArray, AnyArray]:
     """``Y B'`` and ``B B'``."""
     wide = problem.set_gram.dtype
-    if config.gram_form:
+    if program.gram_form:
         cross = problem.data @ scores
         return cross, (scores.T @ cross).astype(wide)
     return problem.data @ scores.T, (scores @ scores.T).astype(wide)
 
 
-def _weights(config: Config, problem: Problem, state: State, search: Array) -> Weights:
+def _weights(program: Program, problem: Problem, state: State, search: Array) -> Weights:
     wide = problem.set_gram.dtype
     loadings = state.loadings
     sums = _apply(problem.sets, loadings)
@@ -175,26 +175,26 @@ def _weights(config: Config, problem: Problem, state: State, search: Array) -> W
     rank_score = jnp.where(
         problem.known[:, None] & problem.real[None, :], problem.ranker @ sums.astype(loadings.dtype), -jnp.inf
     )
-    allowed = candidates(rank_score, config.max_rank, config.selection)
+    allowed = candidates(rank_score, program.max_rank, program.selection)
     usable = allowed & (jnp.diagonal(problem.set_gram) > 0)[:, None]
-    if config.fixed_penalty:
+    if program.fixed_penalty:
         penalty = state.set_penalty
     else:
         peak = jnp.max(jnp.where(usable, corr, -jnp.inf), axis=0)
-        chosen = choose_penalty(peak, problem.penalties, problem.real, problem.annotated_fraction, config.alpha)
+        chosen = choose_penalty(peak, problem.penalties, problem.real, problem.annotated_fraction, program.alpha)
         penalty = jnp.where(search, chosen, state.set_penalty)
-    ridge = jnp.where(spread > 0, penalty * (1 - config.alpha) / jnp.where(spread > 0, spread, 1), 1)
+    ridge = jnp.where(spread > 0, penalty * (1 - program.alpha) / jnp.where(spread > 0, spread, 1), 1)
     found = elastic_net.solve(
         problem.set_gram,
         problem.screen,
         corr,
-        penalty * config.alpha,
+        penalty * program.alpha,
         ridge,
         usable & (spread > 0)[None, :],
         spread,
         state.weights,
         state.working,
-        config.lasso_tol,
+        program.lasso_tol,
     )
     return Weights(found.coef, found.working, penalty, found.overflow)
 

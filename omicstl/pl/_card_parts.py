@@ -16,6 +16,8 @@ from ._text import fitted, p_text, plural
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SETS = 3  # that are named
+
 
 class Gauge(NamedTuple):
     """A correlation between 0 and 1, with its meaning."""
@@ -27,7 +29,7 @@ class Gauge(NamedTuple):
     words: str
 
 
-def set_rows(entry: Mapping[str, Any], factor: str, n: int = 3) -> tuple[list[tuple[str, str, str]], str]:
+def set_rows(entry: Mapping[str, Any], factor: str) -> tuple[list[tuple[str, str, str]], str]:
     """Rows of the factor's sets (name, AUC, FDR), the largest weights of the significant first; or a sentence for want of them."""
     table = entry.get("summary")
     if not isinstance(table, pd.DataFrame):
@@ -38,7 +40,7 @@ def set_rows(entry: Mapping[str, Any], factor: str, n: int = 3) -> tuple[list[tu
     good = pd.concat([good[own], good[~own]])
     rows = [
         (str(row.set), f"AUC {row.auc:.2f}", f"FDR {p_text(row.fdr_nominal)}")
-        for row in good[["set", "auc", "fdr_nominal"]].head(n).itertuples(index=False)
+        for row in good[["set", "auc", "fdr_nominal"]].head(SETS).itertuples(index=False)
     ]
     if rows:
         more = len(good) - len(rows)

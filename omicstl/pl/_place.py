@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 DISTANCES = (6.0, 13.0, 22.0, 34.0, 48.0)
 DIRECTIONS = ((1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
+RADIUS = 4.0  # of points, in points
 FAR = 10.0  # points from which a label has a line to its point
 
 
-def place_labels(
-    ax: Axes, x: np.ndarray, y: np.ndarray, names: dict[int, str], *, size: float, radius: float = 4.0
-) -> list[Annotation]:
+def place_labels(ax: Axes, x: np.ndarray, y: np.ndarray, names: dict[int, str], *, size: float) -> list[Annotation]:
     """
     Write names beside points, the first names first, where they touch neither a point nor each other nor the frame.
 
@@ -34,8 +33,6 @@ def place_labels(
         Text by number of the point. Those for which there is no room are left out.
     size
         Size of the font in points.
-    radius
-        Radius of the points in points.
     """
     from matplotlib.patheffects import withStroke
 
@@ -45,7 +42,7 @@ def place_labels(
     dots = ax.transData.transform(np.column_stack([x, y])) * scale
     frame = ax.get_window_extent()
     low, high = np.array([frame.x0, frame.y0]) * scale + 1, np.array([frame.x1, frame.y1]) * scale - 1
-    taken = [np.array([*dot - radius, *dot + radius]) for dot in dots]
+    taken = [np.array([*dot - RADIUS, *dot + RADIUS]) for dot in dots]
     drawn = []
     for i, name in names.items():
         width, height = text_width(name, size) + 2, (1.25 * name.count("\n") + 1.15) * size
@@ -57,7 +54,7 @@ def place_labels(
             continue
         taken.append(spot)
         middle = (spot[:2] + spot[2:]) / 2 - dots[i]
-        line = {"arrowstyle": "-", "color": mix(INK, 0.4), "linewidth": 0.6, "shrinkA": 0, "shrinkB": radius}
+        line = {"arrowstyle": "-", "color": mix(INK, 0.4), "linewidth": 0.6, "shrinkA": 0, "shrinkB": RADIUS}
         drawn.append(
             ax.annotate(
                 name,

@@ -16,7 +16,7 @@ from omicstl._data import adata as reader
 from omicstl._data.features import match_features
 from omicstl._data.run import start
 from omicstl.kernels import stats
-from omicstl.models.factors.plier.model import PlierConfig, PlierModel, prepare
+from omicstl.models.factors.plier.model import PlierModel, PlierOptions, prepare
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -125,7 +125,7 @@ def stability(
     significant = table[table["fdr_nominal"] < 0.05]
     names, sets = pd.Index(model.names), pd.Index(model.sets)
     pairs = sets.get_indexer(significant["set"]), names.get_indexer(significant["factor"])
-    config = PlierConfig(
+    options = PlierOptions(
         n_factors=int(model.names.size),
         annotated_fraction=float(params["annotated_fraction"]),
         max_rank=int(params["max_rank"]),
@@ -139,10 +139,11 @@ def stability(
     holdout = 0.2 if params["holdout"] is None else float(params["holdout"])  # None: the fit was given its own
     random = streams(rng)
     scores = np.asarray(adata.obsm[key])
-    from omicstl.models.factors.plier.stability import refit_plier
+    from omicstl.models.factors.plier.stability import Repeated, refit_plier
 
     with progress_bar(n_refits, "refits", progress) as bar:
-        refits = refit_plier(model, data, expression.rows, scores, pairs, config, n_refits, holdout, random, bar.update)
+        first = Repeated(model, scores, *pairs)
+        refits = refit_plier(first, data, expression.rows, options, n_refits, holdout, random, done=bar.update)
     factors = pd.DataFrame(
         {
             "factor": model.names,

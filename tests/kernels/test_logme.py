@@ -45,7 +45,7 @@ def test_equals_tllib():
         float(PEERS["tll_logme_reg"]), abs=1e-6
     )
     labels = PEERS["yt"].astype(np.int64)
-    assert logme.h_score(PEERS["Xt"], labels) == pytest.approx(float(PEERS["tll_reg_hscore"]), abs=1e-9)
+    assert logme.h_scores(PEERS["Xt"], labels[None])[0] == pytest.approx(float(PEERS["tll_reg_hscore"]), abs=1e-9)
     p = PEERS["probabilities"]
     assert logme.leep(p, labels) == pytest.approx(float(PEERS["tll_leep"]), abs=1e-9)
     assert logme.leep(np.eye(2)[p.argmax(axis=1)], labels) == pytest.approx(float(PEERS["tll_nce"]), abs=1e-9)
@@ -72,7 +72,7 @@ def test_h_score_is_the_formula(shape):
     means = np.array([f[labels == c].mean(axis=0) for c in range(3)])[labels]
     within = (1 - fitted.shrinkage_) * np.cov(means, rowvar=False)
     expected = np.trace(np.linalg.inv(fitted.covariance_) @ within)
-    assert logme.h_score(f, labels) == pytest.approx(expected, rel=1e-9)
+    assert logme.h_scores(f, labels[None])[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_shrinkage_is_scikit_learns():
@@ -89,9 +89,9 @@ def test_h_score_knows_signal_where_the_plain_one_does_not():
     noise, signal = [], []
     for seed in range(10):
         f, labels = np.random.default_rng(seed).normal(size=(40, 1000)), np.arange(40) % 2
-        noise.append(logme.h_score(f, labels))
+        noise.append(logme.h_scores(f, labels[None])[0])
         f[labels == 1, :100] += 1.5
-        signal.append(logme.h_score(f, labels))
+        signal.append(logme.h_scores(f, labels[None])[0])
         centred = f - f.mean(axis=0)
         means = np.array([centred[labels == c].mean(axis=0) for c in (0, 1)])[labels]
         plain = np.trace(np.linalg.pinv(centred.T @ centred, rcond=1e-10) @ (means.T @ means)) if seed == 0 else 1

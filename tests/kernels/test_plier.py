@@ -116,7 +116,7 @@ def test_a_run_equals_the_plain_loop(gram_form):
     """Y itself and K = YY' give the answer of the equations, with sets from iteration 20 and a second search at 40."""
     y, c, start, scores, problem = small_problem(gram_form)
     z, u, b, history, penalties = reference_loop(y, c, scores, problem.prior_weight, problem.score_penalty, 45)
-    config = plier.Config("complete", 10, False, gram_form, lasso_tol=1e-16)
+    config = plier.Program("complete", 10, False, gram_form, lasso_tol=1e-16)
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         state = loop.run(plier.step, config, problem, plier.start(config, problem, start, 4, 15, 45), 45)
         state = jax.tree.map(np.asarray, state)
@@ -130,7 +130,7 @@ def test_a_run_equals_the_plain_loop(gram_form):
 
 def test_stops_by_itself_and_reports_why():
     _, _, start, _, problem = small_problem(False)
-    config = plier.Config("complete", 10, False, False)
+    config = plier.Program("complete", 10, False, False)
     with jax.enable_x64(True):
         for tol, status in ((1e-3, loop.CONVERGED), (0.0, loop.RUNNING)):
             own = problem._replace(tol=np.float64(tol))

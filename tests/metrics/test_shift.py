@@ -210,7 +210,7 @@ def test_transferability_is_the_kernel_on_z_scores():
     target = (adata.obs["z"] - adata.obs["z"].mean()) / adata.obs["z"].std(ddof=0)
     assert number.value == pytest.approx(logme.logme(x, target.to_numpy()[:, None]).value)
     h = metrics.transferability(adata, label_key="label", obsm="factors", method="h_score")
-    assert h.value == pytest.approx(logme.h_score(x, codes))
+    assert h.value == pytest.approx(logme.h_scores(x, codes[None])[0])
     adata.obs.loc[adata.obs_names[:50], "label"] = None
     assert metrics.transferability(adata, label_key="label", obsm="factors").n_obs == 150
 

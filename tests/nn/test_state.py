@@ -60,7 +60,7 @@ def test_a_run_that_has_ended(evaluated):
 def test_networks_of_flax_and_states_of_optax():
     from omicstl._core.random import streams
 
-    config = training.VaeConfig(n_in=4, n_latent=2, hidden=(3,), n_rows=9, batch_size=4, n_epochs=2)
+    config = training.VaeProgram(n_in=4, n_latent=2, hidden=(3,), n_rows=9, batch_size=4, n_epochs=2)
     state = training.begin(config, streams(0), 1)
     again = unpack(training.begin(config, streams(0), 0), pack(state))
     assert same(again, state)

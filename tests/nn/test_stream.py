@@ -124,7 +124,7 @@ def test_every_layout(kind, tmp_path):
 def test_the_network_of_deepprofile():
     """With batch normalisation, a short last batch, and covariates by row if there are any."""
     x = np.random.default_rng(0).normal(size=(33, 12)).astype(np.float32)
-    config = training.VaeConfig(n_in=12, n_latent=3, hidden=(8, 5), n_rows=33, batch_size=8, n_epochs=3)
+    config = training.VaeProgram(n_in=12, n_latent=3, hidden=(8, 5), n_rows=33, batch_size=8, n_epochs=3)
     p = training.program(config)
     states = []
     for made in (

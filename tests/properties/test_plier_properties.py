@@ -156,7 +156,7 @@ def test_the_data_and_their_gram_matrix_give_one_answer(seed):
     summary = stats.update(stats.init(rows.n_cols, gram=True), np.ascontiguousarray(adata.X[:, matched.columns]))
     heldout = parts.hold_out(matched.membership, 0.2, np.random.default_rng(seed))
     prior = Prior(matched.genes, matched.names, matched.membership, heldout)
-    config = parts.PlierConfig(n_factors=4, max_iter=25, tol=0.0)
+    config = parts.PlierOptions(n_factors=4, max_iter=25, tol=0.0)
     finished = stats.finish(summary)
     forms = [parts.prepare(rows, finished), parts.prepare(rows, finished._replace(gram=None))]
     assert [form.gram_form for form in forms] == [True, False]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from omicstl.models.selection import pseudo_cells
+
 
 class Sim(NamedTuple):
     x: np.ndarray  # lines, log2
@@ -67,6 +69,18 @@ def auroc(score, positive):
     """By counting pairs."""
     a, b = score[positive], score[~positive]
     return float((a[:, None] > b).mean() + 0.5 * (a[:, None] == b).mean())
+
+
+def one_by_one(fit):
+    """A fit of several candidates, each by itself."""
+    return lambda lines, cells, candidates, held: [fit(lines, cells, c, held) for c in candidates]
+
+
+def drawn_of(lines, cells, random, n_per_line=25, *, background=None, scaled=False, totals=None):
+    """Pseudo-cells of lines as the platform of these cells would show them; all lines are the background."""
+    seen = pseudo_cells.platform(cells, scaled=scaled, totals=totals)
+    whole = pseudo_cells.background_of(lines if background is None else background)
+    return pseudo_cells.draw(lines, seen, random.generator("pseudo_cells"), n_per_line, whole)
 
 
 def ridge_scores(x, y, new, penalty=300.0):

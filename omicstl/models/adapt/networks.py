@@ -13,7 +13,7 @@ from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
 from omicstl.models.transfer.class_shift import class_shift_weights
 from omicstl.models.transfer.heads import BINARY, MULTINOMIAL, REGRESSION, TASKS, Task, labelled, probabilities
-from omicstl.models.transfer.network import LOGS, NetworkConfig
+from omicstl.models.transfer.network import LOGS, NetworkProgram
 from omicstl.models.transfer.network_fit import (
     Members,
     Problem as NetworkProblem,
@@ -148,7 +148,7 @@ def fit(prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
     n_members = problem.n_members or N_MEMBERS
     candidates = CANDIDATES if options.weight is None else (float(options.weight),)
     shown, mean, spread, binary = _labels(problem.task, y)
-    config = NetworkConfig(
+    config = NetworkProgram(
         n_in=x.shape[1],
         n_out=shown.shape[1],
         n_source=len(x),

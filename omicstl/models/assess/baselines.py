@@ -8,10 +8,11 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl._core.threads import one_thread
+from omicstl.models.transfer.scores import rank_correlation
 from omicstl.models.transfer.screen import Lines
 
 from .source import Source
-from .space import Space, members, rank_correlation
+from .space import Space, members
 
 MOST_GENES = 500
 FOLDS = 5
@@ -28,10 +29,10 @@ class Baseline(NamedTuple):
     note: str
 
 
-def folds_of(groups: np.ndarray, random: np.random.Generator, n_folds: int = FOLDS) -> np.ndarray:
+def folds_of(groups: np.ndarray, generator: np.random.Generator, n_folds: int = FOLDS) -> np.ndarray:
     """Deal whole groups out to folds of similar size."""
     rows = members(groups)
-    order = sorted(random.permutation(len(rows)), key=lambda i: -rows[i].size)
+    order = sorted(generator.permutation(len(rows)), key=lambda i: -rows[i].size)
     fold, size = np.empty(len(groups), dtype=np.intp), np.zeros(min(n_folds, len(rows)))
     for i in order:
         smallest = int(np.argmin(size))
@@ -58,7 +59,7 @@ def unaligned(source: Source, space: Space, lines: Lines, raw: np.ndarray, scale
     return Baseline("unaligned ridge", raw @ weights, rho, "cells in units of the lines")
 
 
-def logistic(source: Source, space: Space, random: np.random.Generator) -> Baseline:
+def logistic(source: Source, space: Space, generator: np.random.Generator) -> Baseline:
     """L2 logistic regression, for a response of two classes."""
     from sklearn.linear_model import LogisticRegression
 
@@ -69,7 +70,7 @@ def logistic(source: Source, space: Space, random: np.random.Generator) -> Basel
         return Baseline("logistic regression", None, np.nan, "one class only")
     model = LogisticRegression(C=max(scale**2 / (source.penalty / len(x)), 1e-4), max_iter=200)
     out = np.full(len(x), np.nan)
-    fold = folds_of(source.groups, random)
+    fold = folds_of(source.groups, generator)
     for rows in members(fold):
         rest = np.ones(len(x), dtype=bool)
         rest[rows] = False
@@ -82,7 +83,7 @@ def logistic(source: Source, space: Space, random: np.random.Generator) -> Basel
     return Baseline("logistic regression", score, rho, "components of the shared genes")
 
 
-def boosting(source: Source, space: Space, random: np.random.Generator, seed: int) -> Baseline:
+def boosting(source: Source, space: Space, generator: np.random.Generator, seed: int) -> Baseline:
     """Histogram gradient boosting on at most 500 genes, those that follow the response most in the lines of each fold."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -99,7 +100,7 @@ def boosting(source: Source, space: Space, random: np.random.Generator, seed: in
 
     out = np.empty(y.size)
     with one_thread():
-        for rows in members(folds_of(source.groups, random)):
+        for rows in members(folds_of(source.groups, generator)):
             model, genes = fitted(np.setdiff1d(np.arange(y.size), rows))
             out[rows] = model.predict(x[np.ix_(rows, genes)])
         model, genes = fitted(np.arange(y.size))
@@ -133,14 +134,14 @@ def fitted_baselines(
     lines: Lines,
     raw: np.ndarray,
     scaled: bool,
-    drug: int,
     level: str,
     random: Streams,
+    *,
     network: Baseline | None = None,
 ) -> list[Baseline]:
     """Return the baselines of a level; boosting and the network, which is made for all drugs at once, are part of "full" only."""
     found = [own_ridge(source, space), unaligned(source, space, lines, raw, scaled)]
-    if bool(lines.binary[drug]):
+    if source.binary:
         found.append(logistic(source, space, random.generator("logistic")))
     if level == "full":
         seed = int(random.generator("boosting seed").integers(2**31))

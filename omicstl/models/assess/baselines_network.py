@@ -7,10 +7,10 @@ import numpy as np
 from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.random import Streams
 from omicstl.models.selection.pseudo_cells import Table
+from omicstl.models.transfer.scores import rank_correlation_of_known
 from omicstl.models.transfer.screen import Cells, Lines
 
 from .baselines import Baseline
-from .space import rank_correlation
 
 NAME = "unaligned network"
 N_MEMBERS = 3
@@ -50,11 +50,11 @@ def unaligned_networks(
         return [Baseline(NAME, None, np.nan, f"not fitted: {error}") for _ in drugs]
     note = f"one encoder for both sides, no alignment term, {N_MEMBERS} members"
     return [
-        Baseline(NAME, found.score[:, i].astype(np.float64), _left_out(found.score_lines[:, i], part.y[:, i]), note)
+        Baseline(
+            NAME,
+            found.score[:, i].astype(np.float64),
+            rank_correlation_of_known(found.score_lines[:, i], part.y[:, i]),
+            note,
+        )
         for i in range(len(drugs))
     ]
-
-
-def _left_out(score: np.ndarray, y: np.ndarray) -> float:
-    known = np.isfinite(score) & np.isfinite(y)
-    return float(rank_correlation(score[known], y[known])) if known.sum() > 2 else float("nan")

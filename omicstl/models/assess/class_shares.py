@@ -10,13 +10,14 @@ from .decide import Check, below, unchecked
 from .source import Source
 
 MOST = 0.3
+STEPS = 25  # of Newton
 SENSITIVE_SHARE = 0.25  # the most sensitive quarter counts as sensitive where the response is a number
 
 
-def label_shift(source: Source, score: np.ndarray, binary: bool) -> Check:
+def label_shift(source: Source, score: np.ndarray) -> Check:
     """Estimate the share of sensitive cells by expectation and maximisation :cite:p:`Saerens2002`; rough after z-scoring."""
     name = "share of sensitive cells"
-    sensitive = sensitive_of(source.y, binary)
+    sensitive = sensitive_of(source.y, source.binary)
     share = float(sensitive.mean())
     if not 0 < share < 1 or sensitive.sum() < 5 or (~sensitive).sum() < 5:
         return unchecked(name, "Share of sensitive cells not checked: fewer than five lines are of a class.")
@@ -38,11 +39,11 @@ def scaled(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / max(float(values.std()), 1e-12)
 
 
-def platt(score: np.ndarray, positive: np.ndarray, n_steps: int = 25) -> tuple[float, float]:
+def platt(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """Slope and offset of a logistic regression on one score, by Newton's method."""
     x = np.column_stack([score, np.ones_like(score)])
     found = np.array([0.0, np.log(positive.mean() / (1 - positive.mean()))])
-    for _ in range(n_steps):
+    for _ in range(STEPS):
         p = 1 / (1 + np.exp(-np.clip(x @ found, -30, 30)))
         gradient = x.T @ (positive - p) - 1e-2 * np.array([found[0], 0.0])
         curvature = (x * (p * (1 - p))[:, None]).T @ x + np.diag([1e-2, 1e-8])

@@ -12,7 +12,8 @@ import numpy as np
 from omicstl._core.random import Streams
 from omicstl.kernels import domain_distance, mmd
 from omicstl.kernels.permutation import permutation_p
-from omicstl.models.shift import bound, kinds, label_shift, space as domain_space
+from omicstl.models.shift import bound, kinds, label_shift
+from omicstl.models.shift.space import learn
 from omicstl.models.transfer.screen import Lines
 
 from .class_shares import scaled as standard, sensitive_of
@@ -93,7 +94,7 @@ def _some(n: int, most: int, generator: np.random.Generator) -> np.ndarray:
 
 def _coordinates(x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Components of both together above the noise, 2 to 20, each with variance 1."""
-    learnt = domain_space.learn(x, other)
+    learnt = learn(x, other)
     return learnt.transform(x), learnt.transform(other)
 
 

@@ -8,12 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from omicstl._core.random import Streams
+from omicstl.models.transfer.scores import rank_correlation
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import baselines as plain, source as source_side, target
+from . import baselines, target
+from .baselines import Baseline
 from .class_shares import label_shift
-from .decide import Check, Verdict, decide
-from .space import Space, build, rank_correlation
+from .decide import Check, Verdict, decide, unchecked
+from .source import Null, Source, amounts, beats_lineage, general, lineage_mean, signal, source_of, studies
+from .space import Space, build
 
 MOST_CELLS = {"fast": 2000, "full": 5000}
 PERMUTATIONS = {"fast": 100, "full": 1000}
@@ -28,10 +31,10 @@ class Evidence(NamedTuple):
     """The verdict on one drug, and the tables it rests on."""
 
     verdict: Verdict
-    baselines: tuple[plain.Baseline, ...]
+    baselines: tuple[Baseline, ...]
     agreement: np.ndarray
     """Rank correlation of each baseline's scores with the score, over the cells; NaN where it was not fitted."""
-    nulls: tuple[source_side.Null, ...]
+    nulls: tuple[Null, ...]
     level: str
 
 
@@ -56,7 +59,7 @@ def gather(
     confounders: Mapping[str, np.ndarray] | None = None,
     level: str = "fast",
     space: Space | None = None,
-    network: plain.Baseline | None = None,
+    network: Baseline | None = None,
 ) -> Evidence:
     """
     Ask everything about one drug.
@@ -88,20 +91,20 @@ def gather(
     """
     n_permutations = PERMUTATIONS[level]
     space = build(lines, raw) if space is None else space
-    source = source_side.source_of(lines, space, drug, random)
-    checks = source_side.amounts(source, lines, space, genes)
+    source = source_of(lines, space, drug, random)
+    checks = amounts(source, lines, space, genes)
     if source.rows.size < 5 or not np.any(source.y):
         return Evidence(decide(_hopeless(checks, source), 0.0), (), np.zeros(0), (), level)
-    found, nulls = source_side.signal(source, random.generator("signal"), n_permutations)
+    found, nulls = signal(source, random.generator("signal"), n_permutations)
     checks += found
     checks.append(_beats_lineage(source, random))
-    check, more = source_side.studies(source, random.generator("studies"), n_permutations)
+    check, more = studies(source, random.generator("studies"), n_permutations)
     checks.append(check)
     nulls += more
-    check, rho, sensitivity = source_side.general(source, lines, drug, random.generator("general"))
+    check, rho, sensitivity = general(source, lines, drug, random.generator("general"))
     checks.append(check)
 
-    rows = plain.fitted_baselines(source, space, lines, raw, scaled, drug, level, random, network)
+    rows = baselines.fitted_baselines(source, space, lines, raw, scaled, level, random, network=network)
     own = rows[0].score
     judged = own if score is None else np.asarray(score, dtype=np.float64)
     # Weights that have seen the cells (CORAL, smoothing) fit them by themselves: the programme is asked of the lines' own.
@@ -125,20 +128,20 @@ def gather(
     checks += target.confounding(judged, dict(confounders or {}), first)
     if score is not None:
         checks.append(target.agreement(judged, own))
-    checks.append(label_shift(source, own, bool(lines.binary[drug])))
+    checks.append(label_shift(source, own))
 
-    rows += [plain.Baseline(name, value, np.nan, "knows nothing but tissue" if name != target.WITHIN else
+    rows += [Baseline(name, value, np.nan, "knows nothing but tissue" if name != target.WITHIN else
                             "what is left without tissue") for name, value in tissue.items()]  # fmt: skip
-    rows += [plain.general(source, space, sensitivity, rho), plain.first_component(first)]
+    rows += [baselines.general(source, space, sensitivity, rho), baselines.first_component(first)]
     agree = np.array([np.nan if row.score is None else float(rank_correlation(judged, row.score)) for row in rows])
     return Evidence(decide(checks, _score(checks, common)), tuple(rows), agree, tuple(nulls), level)
 
 
-def _beats_lineage(source: source_side.Source, random: Streams) -> Check:
+def _beats_lineage(source: Source, random: Streams) -> Check:
     if not source.by_lineage:
         said = "Against the lineage mean not checked: the lineage of the lines is not known."
-        return source_side.unchecked("beats the lineage mean", said)
-    return source_side.beats_lineage(*source_side.lineage_mean(source, random.generator("lineage mean")))
+        return unchecked("beats the lineage mean", said)
+    return beats_lineage(*lineage_mean(source, random.generator("lineage mean")))
 
 
 def _score(checks: list[Check], common: float) -> float:
@@ -148,7 +151,7 @@ def _score(checks: list[Check], common: float) -> float:
     return float(max(rho, 0.0) * np.sqrt(common))
 
 
-def _hopeless(checks: list[Check], source: source_side.Source) -> list[Check]:
+def _hopeless(checks: list[Check], source: Source) -> list[Check]:
     """Where nothing can be fitted at all."""
     if source.rows.size >= 5:
         said = "No signal in the source: the response is the same in all lines."

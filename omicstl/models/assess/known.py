@@ -10,10 +10,10 @@ import pandas as pd
 
 from omicstl._core.checks import listed
 from omicstl.models.response.novelty import FAR
+from omicstl.models.transfer.scores import correlation
 
 from .decide import Check, below, unchecked
 from .selection import Criterion
-from .space import correlation
 from .tables import Pick, taken
 
 MANY = 0.5  # share of cells that are far

@@ -11,10 +11,11 @@ from omicstl._core.options.response import ResponseRidge
 from omicstl._core.random import Streams
 from omicstl.models.selection import validation
 from omicstl.models.selection.pseudo_cells import Table
+from omicstl.models.transfer.scores import rank_correlation
 from omicstl.models.transfer.screen import Cells, Lines
 
 from .source import Source
-from .space import Space, rank_correlation
+from .space import Space
 
 FEWEST_LINES, MOST_CELLS, FEW_CELLS = 30, 1000, 500
 #: Columns of `selection.select`, and what a reader calls them.
@@ -91,7 +92,7 @@ def compared(lines: Lines, raw: np.ndarray, scaled: bool, drugs: np.ndarray, ran
     options = ResponseRidge()
 
     def fit_all(own: Lines, cells: Cells, candidates: Any, held: np.ndarray) -> list[criteria.Predicted]:
-        return align_selection.predicted(own, cells, candidates, held, options, random)
+        return align_selection.predicted(align_selection.OfLines(own, options), cells, candidates, held, random)
 
     some = np.linspace(0, len(raw) - 1, min(len(raw), FEW_CELLS)).astype(np.int64)
     cells = Cells(Table(np.asarray(raw[some], np.float32)), scaled)

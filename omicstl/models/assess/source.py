@@ -8,6 +8,7 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl.kernels.permutation import permutation_p
+from omicstl.models.transfer.scores import correlation, rank_correlation, ranks
 from omicstl.models.transfer.screen import Lines
 
 from .decide import Check, above, unchecked
@@ -18,10 +19,7 @@ from .space import (
     centre_within,
     choose_penalty,
     codes,
-    correlation,
     members,
-    rank_correlation,
-    ranks,
     ridge,
     studies_of,
 )
@@ -31,6 +29,7 @@ FEWEST_GENES, FEW_GENES = 100, 2000
 WEAK = 0.2  # rank correlation within lineages below which a signal is called weak
 TAIL = 2.6  # standard deviations of a null: about 1 in 200
 FEWEST_DRUGS = 5
+BOOTSTRAPS = 200
 
 
 class Null(NamedTuple):
@@ -59,6 +58,8 @@ class Source(NamedTuple):
     penalty: float
     out_of_fold: np.ndarray
     """Predictions with the whole lineage left out (random tenths where lineages are not known)."""
+    binary: bool
+    """The response has two classes."""
 
 
 def null_of(check: str, value: float, draws: np.ndarray) -> Null:
@@ -83,7 +84,7 @@ def source_of(lines: Lines, space: Space, drug: int, random: Streams) -> Source:
     fit = ridge(space.coords[rows])
     penalty = choose_penalty(fit, y, groups)
     out = fit.left_out(y[:, None], groups, penalty)[:, 0]
-    return Source(rows, y, fit, groups, by_lineage, study, penalty, out)
+    return Source(rows, y, fit, groups, by_lineage, study, penalty, out, bool(lines.binary[drug]))
 
 
 def amounts(source: Source, lines: Lines, space: Space, genes: bool = True) -> list[Check]:
@@ -105,10 +106,10 @@ def amounts(source: Source, lines: Lines, space: Space, genes: bool = True) -> l
     return [first, Check("shared genes", above(enough, fail=FEWEST_GENES, doubt=FEW_GENES), p, FEW_GENES, said)]
 
 
-def signal(source: Source, random: np.random.Generator, n_permutations: int) -> tuple[list[Check], list[Null]]:
+def signal(source: Source, generator: np.random.Generator, n_permutations: int) -> tuple[list[Check], list[Null]]:
     """Ask whether response is predicted in lineages that the fit has not seen, over all lines and within each lineage."""
     y, groups = source.y, source.groups
-    shuffled = np.column_stack([y[random.permutation(y.size)] for _ in range(n_permutations)])
+    shuffled = np.column_stack([y[generator.permutation(y.size)] for _ in range(n_permutations)])
     total, total_null = _against(source, shuffled, None, "signal in the source")
     way = "lineages that the fit has not seen" if source.by_lineage else "random tenths of the lines"
     limit = total_null.mean + TAIL * total_null.sd
@@ -118,7 +119,7 @@ def signal(source: Source, random: np.random.Generator, n_permutations: int) -> 
         return [*checks, unchecked("signal within lineages", said)], [total_null]
     within = np.empty_like(shuffled)
     for rows in members(groups):
-        within[rows] = y[rows][random.permuted(np.tile(np.arange(rows.size)[:, None], n_permutations), axis=0)]
+        within[rows] = y[rows][generator.permuted(np.tile(np.arange(rows.size)[:, None], n_permutations), axis=0)]
     value, null = _against(source, within, groups, "signal within lineages")
     limit = null.mean + TAIL * null.sd
     tissue = float(1 - centre_within(y, groups).var() / max(y.var(), 1e-12))
@@ -164,9 +165,9 @@ def _tissue_limit(groups: np.ndarray) -> float:
     return float(quantile * (k - 1) / (quantile * (k - 1) + max(n - k, 1)))
 
 
-def lineage_mean(source: Source, random: np.random.Generator) -> tuple[float, float]:
+def lineage_mean(source: Source, generator: np.random.Generator) -> tuple[float, float]:
     """Rank correlation of random tenths left out: of the ridge, and of the mean response of the lineage."""
-    folds = random.permutation(np.arange(source.y.size) % min(10, source.y.size))
+    folds = generator.permutation(np.arange(source.y.size) % min(10, source.y.size))
     model = source.fit.left_out(source.y[:, None], folds, source.penalty)[:, 0]
     mean = np.empty_like(source.y)
     for rows in members(folds):
@@ -185,7 +186,7 @@ def beats_lineage(model: float, mean: float) -> Check:
     return Check("beats the lineage mean", status, model, mean, said)
 
 
-def studies(source: Source, random: np.random.Generator, n_permutations: int) -> tuple[Check, list[Null]]:
+def studies(source: Source, generator: np.random.Generator, n_permutations: int) -> tuple[Check, list[Null]]:
     """Ask whether what one study teaches holds in the others."""
     name = "sources agree"
     if source.study is None:
@@ -197,7 +198,7 @@ def studies(source: Source, random: np.random.Generator, n_permutations: int) ->
         return unchecked(
             name, f"Agreement of studies not checked: fewer than two have {STUDY_LINES} lines or more."
         ), []
-    shuffled = np.column_stack([source.y[random.permutation(source.y.size)] for _ in range(n_permutations)])
+    shuffled = np.column_stack([source.y[generator.permutation(source.y.size)] for _ in range(n_permutations)])
     y = np.column_stack([source.y, shuffled])
     across = source.fit.left_out(y, source.study, source.penalty)
     crossed = np.array([rank_correlation(across[rows], y[rows]) for rows in large])
@@ -231,7 +232,7 @@ def _own(source: Source, rows: np.ndarray) -> float:
 
 
 def general(
-    source: Source, lines: Lines, drug: int, random: np.random.Generator, n_bootstraps: int = 200
+    source: Source, lines: Lines, drug: int, generator: np.random.Generator
 ) -> tuple[Check, float, np.ndarray | None]:
     """Ask whether the drug's model predicts better than one of general sensitivity, the mean over the other drugs.
 
@@ -255,7 +256,7 @@ def general(
     guess = source.fit.left_out(mean[:, None], source.groups, source.penalty)[:, 0]
     pair = np.column_stack([source.out_of_fold, guess])
     value, other = (float(rho) for rho in rank_correlation(pair, source.y))
-    draws = random.integers(0, source.y.size, (n_bootstraps, source.y.size))
+    draws = generator.integers(0, source.y.size, (BOOTSTRAPS, source.y.size))
     ranked, target = ranks(pair), ranks(source.y)
     gain = [correlation(ranked[rows, 0], target[rows]) - correlation(ranked[rows, 1], target[rows]) for rows in draws]
     low = float(np.quantile(gain, 0.05))

@@ -134,13 +134,13 @@ def choose_penalty(fit: Ridge, y: np.ndarray, groups: np.ndarray) -> float:
     return float(grid[int(np.argmin(error))])
 
 
-def codes(labels: np.ndarray | None, n: int, random: np.random.Generator, fewest: int = 3) -> tuple[np.ndarray, bool]:
-    """Groups as numbers; random folds, and False, where there are fewer than `fewest` of them."""
+def codes(labels: np.ndarray | None, n: int, generator: np.random.Generator) -> tuple[np.ndarray, bool]:
+    """Groups as numbers; random folds, and False, where there are fewer than three of them."""
     if labels is not None:
         found, inverse = np.unique(np.asarray(labels).astype(str), return_inverse=True)
-        if found.size >= fewest:
+        if found.size >= 3:
             return inverse, True
-    return random.permutation(np.arange(n) % min(FOLDS, n)), False
+    return generator.permutation(np.arange(n) % min(FOLDS, n)), False
 
 
 def centre_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -151,25 +151,3 @@ def centre_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     one = np.zeros((n.size, len(groups)))
     one[groups, np.arange(len(groups))] = 1 / np.maximum(n, 1)[groups]
     return values - (one @ values)[groups]
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson correlation of columns (n, r) with columns, or with one (n,); NaN without spread."""
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    if a.ndim > b.ndim:
-        b = b[:, None]
-    size = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 0, (a * b).sum(axis=0) / size, np.nan)
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks down each column, ties averaged."""
-    from scipy.stats import rankdata
-
-    return rankdata(values, axis=0)
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman correlation of columns with columns, or with one."""
-    return correlation(ranks(a), ranks(b))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from omicstl.models.selection.pseudo_cells import level_of
+from omicstl.models.transfer.scores import correlation, rank_correlation
 from omicstl.models.transfer.screen import Lines
 
 from .decide import Check, above, below, unchecked
 from .source import TAIL, Null, Source, null_of
-from .space import Space, centre_within, correlation, rank_correlation, ridge
+from .space import Space, centre_within, ridge
 
+SPLITS = 4  # into halves of the genes
 N_VECTORS = 20
 SHARED_SHARE = 0.05  # share of the vectors beyond chance below which there is little in common
 GENE_IDENTITY = 0.3  # rank correlation of gene means below which names are doubted
@@ -24,7 +26,9 @@ LINEAGE, WITHIN = "lineage mean only", "ridge without tissue"
 FAR = 3.0  # times the distance of lines from those of other lineages
 
 
-def gene_identity(lines: Lines, raw: np.ndarray, scaled: bool, random: np.random.Generator) -> tuple[Check, list[Null]]:
+def gene_identity(
+    lines: Lines, raw: np.ndarray, scaled: bool, generator: np.random.Generator
+) -> tuple[Check, list[Null]]:
     """Ask whether genes that are high in the lines are high in the cells: wrong names, another species."""
     name = "gene identity"
     (level, sd), other = level_of(np.asarray(lines.x)), raw.mean(axis=0, dtype=np.float64)
@@ -34,7 +38,7 @@ def gene_identity(lines: Lines, raw: np.ndarray, scaled: bool, random: np.random
         said = f"Gene identity not checked: the {which} come as z-scores, which have lost the level of each gene."
         return unchecked(name, said), []
     value = float(rank_correlation(level, other))
-    shuffled = np.column_stack([other[random.permutation(other.size)] for _ in range(50)])
+    shuffled = np.column_stack([other[generator.permutation(other.size)] for _ in range(50)])
     null = null_of(name, value, rank_correlation(shuffled, level))
     limit = null.mean + TAIL * null.sd
     said = (
@@ -45,28 +49,28 @@ def gene_identity(lines: Lines, raw: np.ndarray, scaled: bool, random: np.random
     return Check(name, above(value, fail=limit, doubt=GENE_IDENTITY), value, GENE_IDENTITY, said, null.mean), [null]
 
 
-def leading(x: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:
+def leading(x: np.ndarray, k: int, generator: np.random.Generator) -> np.ndarray:
     """Leading directions of the rows of `x` (m, p), orthonormal (p, k), by subspace iteration."""
     mean = x.mean(axis=0)
 
     def back(y: np.ndarray) -> np.ndarray:  # of centred rows, which are not copied
         return x.T @ y - np.outer(mean, y.sum(axis=0))
 
-    q = np.linalg.qr(back(random.normal(size=(len(x), k + 10)).astype(np.float32)))[0]
+    q = np.linalg.qr(back(generator.normal(size=(len(x), k + 10)).astype(np.float32)))[0]
     for _ in range(4):
         q = np.linalg.qr(back(x @ q - mean @ q))[0]
     return q @ np.linalg.svd(x @ q - mean @ q, full_matrices=False)[2].T[:, :k]
 
 
-def shared_programmes(space: Space, random: np.random.Generator, n_permutations: int) -> tuple[Check, list[Null]]:
+def shared_programmes(space: Space, generator: np.random.Generator, n_permutations: int) -> tuple[Check, list[Null]]:
     """Compare the leading components of lines and cells (principal vectors) with those of permuted genes."""
     name = "shared programmes"
     k = min(N_VECTORS, space.basis.shape[1] // 2, len(space.cells) // 3, space.cells.shape[1] // 6)
     if k < 2:
         return unchecked(name, "Shared programmes not checked: too few cells, lines or genes for components."), []
-    mine, other = space.basis[:, :k], leading(space.cells, k, random)
+    mine, other = space.basis[:, :k], leading(space.cells, k, generator)
     value = float((mine.T @ other).ravel() @ (mine.T @ other).ravel() / k)
-    draws = [mine[random.permutation(len(mine))].T @ other for _ in range(n_permutations)]
+    draws = [mine[generator.permutation(len(mine))].T @ other for _ in range(n_permutations)]
     null = null_of(name, value, np.array([float((d * d).sum()) / k for d in draws]))
     limit = null.mean + TAIL * null.sd
     share = (value - null.mean) / max(1 - null.mean, 1e-9)
@@ -80,7 +84,7 @@ def shared_programmes(space: Space, random: np.random.Generator, n_permutations:
 
 
 def programme(
-    space: Space, weights: np.ndarray, random: np.random.Generator, n_permutations: int, n_splits: int = 4
+    space: Space, weights: np.ndarray, generator: np.random.Generator, n_permutations: int
 ) -> tuple[Check, list[Null], float]:
     """Ask whether scores from two random halves of the genes agree over the cells, more than with weights permuted over genes.
 
@@ -88,14 +92,14 @@ def programme(
     """
     name = "programme in the cells"
     p = weights.size
-    many = np.column_stack([weights, *(weights[random.permutation(p)] for _ in range(n_permutations))])
+    many = np.column_stack([weights, *(weights[generator.permutation(p)] for _ in range(n_permutations))])
     many = many.astype(np.float32)
     found = np.zeros(many.shape[1])
-    for _ in range(n_splits):
+    for _ in range(SPLITS):
         half = np.zeros(p, dtype=bool)
-        half[random.permutation(p)[: p // 2]] = True
+        half[generator.permutation(p)[: p // 2]] = True
         one, two = np.where(half[:, None], many, 0), np.where(half[:, None], 0, many)  # genes are not copied
-        found += correlation(space.cells @ one, space.cells @ two) / n_splits
+        found += correlation(space.cells @ one, space.cells @ two) / SPLITS
     value = float(found[0])
     if not np.isfinite(value):
         said = "Programme in the cells not checked: the score does not vary over them."
@@ -116,18 +120,18 @@ def programme(
 
 
 def steady(
-    source: Source, space: Space, random: np.random.Generator, n_pairs: int
+    source: Source, space: Space, generator: np.random.Generator, n_pairs: int
 ) -> tuple[list[Check], list[Null], float]:
     """Ask whether fits to two halves of the lines rank the cells alike, and whether resampled fits keep the sign.
 
     Also returns the mean agreement of two halves.
     """
     n, coords = source.y.size, source.fit.rotated @ source.fit.rotation.T
-    shuffled = source.y[random.permutation(n)]
+    shuffled = source.y[generator.permutation(n)]
     pair, chance = [], []
     for _ in range(n_pairs):
         half = np.zeros(n, dtype=bool)
-        half[random.permutation(n)[: n // 2]] = True
+        half[generator.permutation(n)[: n // 2]] = True
         y = np.column_stack([source.y, shuffled])
         one, two = (
             space.cell_coords @ ridge(coords[part]).coefficients(y[part], source.penalty) for part in (half, ~half)
@@ -135,7 +139,7 @@ def steady(
         both = correlation(one, two)
         pair.append(float(both[0]))
         chance.append(float(both[1]))
-        shuffled = source.y[random.permutation(n)]
+        shuffled = source.y[generator.permutation(n)]
     value = float(np.mean(pair))
     null = null_of("halves of the lines", value, np.array(chance))
     said = f"Models of two halves of the lines rank the cells alike with r {value:.2f} (responses permuted {null.mean:.2f})."
@@ -144,7 +148,7 @@ def steady(
     whole = space.cell_coords @ source.fit.coefficients(source.y, source.penalty)
     drawn = []
     for _ in range(2 * n_pairs):
-        rows = random.integers(0, n, n)
+        rows = generator.integers(0, n, n)
         fit = ridge(coords[rows])
         drawn.append(float(correlation(space.cell_coords @ fit.coefficients(source.y[rows], source.penalty), whole)))
     turned = float(np.mean(np.array(drawn) < 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,29 +122,25 @@ def captured_variance(model: EncoderModel, present: np.ndarray) -> float:
 
 def score_rows(
     model: EncoderModel,
-    blocks: Iterable[np.ndarray],
-    n_rows: int,
+    rows: projection.Standardised,
     how: Completion,
     part: projection.Panel,
-    centre: np.ndarray,
-    scale: np.ndarray,
-    mean: np.ndarray,
     permutations: list[np.ndarray],
     codes: np.ndarray | None = None,
 ) -> Embedded:
-    """Embed rows ``(x - centre) / scale`` and measure their held-out R² in the same pass (`projection.score_rows`)."""
+    """Embed rows and measure their held-out R² in the same pass (`projection.score_rows`)."""
     found: list[tuple[np.ndarray, np.ndarray]] = []
 
     def embedding() -> Iterator[np.ndarray]:
         low = 0
-        for block in blocks:
+        for block in rows.blocks:
             of_block = None if codes is None else codes[low : low + len(block)]
-            found.extend(_embed(model, (block - centre) / scale, how, of_block))
+            found.extend(_embed(model, (block - rows.centre) / rows.scale, how, of_block))
             low += len(block)
             yield block
 
     # Scores on the components are by-products; only R² is of use.
-    measured = projection.score_rows(embedding(), n_rows, part, centre, scale, mean, permutations)
+    measured = projection.score_rows(rows._replace(blocks=embedding()), part, permutations)
     scores, sd = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Embedded(projection.Scored(scores, measured.r2, measured.r2_null), sd)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from omicstl.kernels import kmeans
 
-from .projection import FactorQuality, Scored
+from .projection import FactorQuality, Scored, Standardised
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -192,20 +191,12 @@ def expected_r2(model: GeneModules, part: Panel) -> float:
     return float(np.mean((part.slope * _within(model))[part.labels]))
 
 
-def score_rows(
-    model: GeneModules,
-    blocks: Iterable[np.ndarray],
-    n_rows: int,
-    part: Panel,
-    centre: np.ndarray,
-    scale: np.ndarray,
-    mean: np.ndarray,
-    permutations: list[np.ndarray],
-) -> Scored:
-    """Score rows ``(x - centre) / scale`` in blocks; `mean` (of these rows) is taken off before R² is measured.
+def score_rows(model: GeneModules, rows: Standardised, part: Panel, permutations: list[np.ndarray]) -> Scored:
+    """Score rows in blocks; their own mean is taken off before R² is measured.
 
     Each gene is predicted from the mean of the other genes of its module; the null gives genes the modules of other genes.
     """
+    blocks, n_rows, centre, scale, mean = rows
     labels = [part.labels, *(part.labels[order] for order in permutations)]
     scores = np.empty((n_rows, model.names.size), dtype=np.float32)
     r2, r2_null = np.full(n_rows, np.nan), np.full(n_rows, np.nan)

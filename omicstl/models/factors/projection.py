@@ -17,6 +17,16 @@ class Panel(NamedTuple):
     solve: np.ndarray
 
 
+class Standardised(NamedTuple):
+    """Rows of the genes at hand (g), in blocks, and what makes the z-scores ``(x - centre) / scale`` of them."""
+
+    blocks: Iterable[np.ndarray]
+    n_rows: int
+    centre: np.ndarray  # (g,)
+    scale: np.ndarray  # (g,)
+    mean: np.ndarray  # (g,) of these rows
+
+
 class Scored(NamedTuple):
     """Scores (n, k); R² of each row's genes from its other genes, and the largest of the same with genes permuted."""
 
@@ -92,20 +102,13 @@ def _diagonal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.sum(a * b, axis=1)
 
 
-def score_rows(
-    blocks: Iterable[np.ndarray],
-    n_rows: int,
-    part: Panel,
-    centre: np.ndarray,
-    scale: np.ndarray,
-    mean: np.ndarray,
-    permutations: list[np.ndarray],
-) -> Scored:
-    """Score rows ``(x - centre) / scale`` in blocks; `mean` (of these rows) is taken off before R² is measured.
+def score_rows(rows: Standardised, part: Panel, permutations: list[np.ndarray]) -> Scored:
+    """Score rows in blocks; their own mean is taken off before R² is measured.
 
     Each gene is predicted from all others through the model (leave-one-out residual of a ridge, ``e / (1 - h)``);
     the null gives the loadings to other genes, the same ones for every row.
     """
+    blocks, n_rows, centre, scale, mean = rows
     solve = (part.solve / scale[:, None]).astype(np.float32)
     shift = (centre - mean) @ (part.solve / scale[:, None])
     k = solve.shape[1]

@@ -71,7 +71,6 @@ class Denoiser(NamedTuple):
     """Maps z-scores of cells to the expected components of a line in the same state: ``z @ maps``."""
 
     maps: np.ndarray  # (p, k)
-    remaining: np.ndarray  # (k, k) covariance of the components that stays unknown
     gain: np.ndarray  # (p,)
 
 
@@ -81,8 +80,7 @@ def denoiser(axes: np.ndarray, variance: np.ndarray, cells: np.ndarray, gain: np
     noise = _NOISE * (1 - gain**2 * np.minimum((axes**2) @ variance, 1) + _FLOOR)
     seen = axes * (gain / noise)[:, None]
     precision = np.diag(1 / variance) + seen.T @ (axes * gain[:, None])
-    remaining = np.linalg.inv(precision)
-    return Denoiser(seen @ remaining, (remaining + remaining.T) / 2, gain)
+    return Denoiser(seen @ np.linalg.inv(precision), gain)
 
 
 def coral(source: np.ndarray, target: np.ndarray) -> np.ndarray:

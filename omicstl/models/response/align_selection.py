@@ -15,7 +15,7 @@ from omicstl.models.selection.criteria import Predicted
 from omicstl.models.selection.pseudo_cells import Table
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import cells as cells_of
+from .cells import project, sample_rows, standardised
 from .model import ResponseModel
 from .space import Source, aligned, fit_ridge, prepare, source_of
 
@@ -53,7 +53,7 @@ def choose_align(
         return Choice(asked or "none", f"{len(lines.x)} lines are too few to compare ways of alignment.", {})
     candidates = CANDIDATES if asked is None else ("none", asked)
     some = _some_drugs(lines, random)
-    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random, 1000)
+    sample = sample_rows(cells.rows.n_rows, mask, random, 1000)
     within = Cells(
         Table(cells.rows.take(sample)),
         cells.scaled,
@@ -62,7 +62,7 @@ def choose_align(
     )
 
     def fit_all(lines: Lines, cells: Cells, candidates: Sequence[str], held: np.ndarray) -> list[Predicted]:
-        return predicted(lines, cells, candidates, held, options, random)
+        return predicted(OfLines(lines, options), cells, candidates, held, random)
 
     found = criteria.select(
         some, within, candidates, fit_all, random, names=candidates, criteria=("pseudo_cells",), n_folds=_FOLDS
@@ -88,19 +88,17 @@ def _some_drugs(lines: Lines, random: Streams) -> Lines:
 
 
 def predicted(
-    lines: Lines,
+    known: OfLines,
     cells: Cells,
     candidates: Sequence[str],
     held: np.ndarray,
-    options: ResponseRidge,
     random: Streams,
     gain: np.ndarray | None = None,
-    known: OfLines | None = None,
 ) -> list[Predicted]:
     """Scores of every way; lines have the same latent under all that do not recolour them, and one ridge serves these."""
-    known = known or OfLines(lines, options)
+    lines, options = known.lines, known.options
     space = prepare(lines, cells, options, random, source=known.source)
-    z_held = cells_of.standardised(held, space.mean_lines, space.scale_lines)
+    z_held = standardised(held, space.mean_lines, space.scale_lines)
     found = []
     for name in candidates:
         maps, recolouring, _ = aligned(space, name, gain)
@@ -110,7 +108,7 @@ def predicted(
         if space.sample.size == cells.rows.n_rows:
             score = space.z_sample @ weights
         else:
-            (score,) = cells_of.project(cells, space.cells.mean, space.cells.scale, weights)
+            (score,) = project(cells, space.cells.mean, space.cells.scale, weights)
         own = z_held @ (turn @ ridge.coefficients).astype(np.float32)
         found.append(Predicted(score + ridge.intercept, own + ridge.intercept))
     return found
@@ -143,6 +141,6 @@ def refit_of(
     def refit(lines: Lines, cells: Cells, candidates: Sequence[str], held: np.ndarray) -> list[Predicted]:
         if not kept or kept[0].lines is not lines:
             kept[:] = [OfLines(lines, fixed)]
-        return predicted(lines, cells, [align for _ in candidates], held, fixed, random, gain, kept[0])
+        return predicted(kept[0], cells, [align for _ in candidates], held, random, gain)
 
     return refit

@@ -30,6 +30,8 @@ SENSITIVE, RESISTANT, UNCERTAIN = range(3)
 _FEW = 10  # units of a class below which nothing is called
 TILTS = (0.5, 0.875, 0.125)  # share of the cells of a pseudo-target that the more sensitive half of its lines gets
 _MANY_DRUGS = 20
+_MOST_CELLS = 1000  # that tell the platform
+_STEPS = 100  # of Newton
 
 
 class Calibration(NamedTuple):
@@ -84,14 +86,14 @@ def calibrate(score: np.ndarray, y: np.ndarray, *, binary: bool) -> Calibration:
     return Calibration(True, slope, intercept, float(positive.mean()), within)
 
 
-def platt(score: np.ndarray, positive: np.ndarray, max_iter: int = 100) -> tuple[float, float]:
+def platt(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """Slope (>= 0) and intercept of a logistic line by Newton's method, with Platt's smoothed targets."""
     n = int(positive.sum())
     target = np.where(positive, (n + 1) / (n + 2), 1 / (positive.size - n + 2))
     centre, scale = score.mean(), score.std()
     x = np.column_stack([(score - centre) / scale, np.ones(score.size)])
     beta = np.array([0.0, np.log(target.mean() / (1 - target.mean()))])
-    for _ in range(max_iter):
+    for _ in range(_STEPS):
         p = 1 / (1 + np.exp(-x @ beta))
         step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2), x.T @ (target - p))
         beta += step * min(1.0, 3.0 / max(np.abs(step).max(), 1e-12))
@@ -111,8 +113,6 @@ def pseudo_scores(
     *,
     n_targets: int = 10,
     n_per_line: int = 4,
-    max_cells: int = 1000,
-    in_turn: bool | None = None,
     keep: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Scored:
     """Score pseudo-cells of each lineage by a fit without it, each target z-scored by itself.
@@ -121,13 +121,13 @@ def pseudo_scores(
     where most lineages have one line groups of lineages.
     Z-scoring a target takes its mean away, which does harm where most cells are sensitive, or few. So each lineage is a
     target three times, with other shares (`TILTS`) of cells from the more sensitive half of its lines: three fits a
-    lineage, which are given the same `lines` object so that what depends on lines alone can be kept. `in_turn`: one of the
-    three each, in turn, with a third of the fits; `None`: so with more than 20 drugs.
+    lineage, which are given the same `lines` object so that what depends on lines alone can be kept. With more
+    than 20 drugs it is one of the three each, in turn.
     `keep` is given the pseudo-cells (c, p) of each target and says what of them is returned.
     Scores are not smoothed; those that calls are made for should have as much noise, or less.
     """
     m = cells.rows.n_rows
-    index = np.sort(random.generator("calls").choice(m, min(m, max_cells), replace=False))
+    index = np.sort(random.generator("calls").choice(m, min(m, _MOST_CELLS), replace=False))
     totals = None if cells.totals is None else cells.totals[index]
     seen = pseudo_cells.platform(np.asarray(cells.rows.take(index)), scaled=cells.scaled, totals=totals)
     whole = pseudo_cells.background_of(lines.x)
@@ -142,8 +142,7 @@ def pseudo_scores(
     sizes = np.bincount(group)
     targets = np.argsort(-sizes, kind="stable")[:n_targets]
     sensitivity = _general(lines.y)
-    if in_turn is None:
-        in_turn = lines.y.shape[1] > _MANY_DRUGS
+    in_turn = lines.y.shape[1] > _MANY_DRUGS
     found: list[tuple[np.ndarray, ...]] = []
     for i in targets[sizes[targets] >= 2]:
         held = np.flatnonzero(group == i)
@@ -151,7 +150,7 @@ def pseudo_scores(
         for tilt in TILTS[len(found) % len(TILTS) :][:1] if in_turn else TILTS:
             generator = random.generator("calls", int(i), int(1000 * tilt))
             size = _composition(sensitivity[held], n_per_line, tilt)
-            drawn = pseudo_cells.draw(lines.x[held], seen, generator, size, background=whole)
+            drawn = pseudo_cells.draw(lines.x[held], seen, generator, size, whole)
             target = Cells(pseudo_cells.Table(drawn.x), cells.scaled)
             (predicted,) = fit(train, target, [candidate], lines.x[held])
             kept = np.zeros((drawn.line.size, 0)) if keep is None else keep(drawn.x)
@@ -185,20 +184,17 @@ def conformal(
     line: np.ndarray,
     *,
     binary: bool,
-    quantile: float = 0.5,
-    weights: np.ndarray | None = None,
 ) -> Conformal:
     """Tables for calls of one drug from pseudo-cells (or lines) that no fit has seen.
 
-    Numbers are cut at a quantile of the lines' response: "sensitive" is more sensitive than that share of the lines.
-    Every line weighs the same however many pseudo-cells it has, times its importance in `weights` (one a pseudo-cell).
+    Numbers are cut at the median of the lines' response. Every line weighs the same however many pseudo-cells it has.
     """
     ok = np.isfinite(score) & np.isfinite(y)
     score, y, line = score[ok], y[ok], line[ok]
     first = np.unique(line, return_index=True)[1]
-    cut = 0.5 if binary else float(np.quantile(y[first], quantile)) if y.size else 0.0
+    cut = 0.5 if binary else float(np.quantile(y[first], 0.5)) if y.size else 0.0
     _, code, count = np.unique(line, return_inverse=True, return_counts=True)
-    weight = (np.ones(score.size) if weights is None else np.asarray(weights)[ok]) / count[code]
+    weight = 1 / count[code]
 
     def table(rows: np.ndarray) -> np.ndarray:
         order = np.argsort(score[rows], kind="stable")

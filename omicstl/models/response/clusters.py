@@ -14,6 +14,7 @@ import numpy as np
 
 _CLUMPS = (4, 30)
 _UNITS = 3
+_CONFIDENCE = 0.95
 
 
 class ClusterTable(NamedTuple):
@@ -47,7 +48,6 @@ def summarise(
     batch: np.ndarray | None = None,
     codes: np.ndarray | None = None,
     novelty: np.ndarray | None = None,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> ClusterTable:
     """Summarise scores (m, d) by cluster (m,).
@@ -82,9 +82,9 @@ def summarise(
             turned = _moved(shift, members, None, d)
         else:
             turned = np.zeros(d)
-        half = _t(n_units, confidence) * np.sqrt(error**2 + moved**2)
+        half = _t(n_units) * np.sqrt(error**2 + moved**2)
         gap = mean - away
-        half_gap = _t(min(n_units, n_away), confidence) * np.sqrt(error**2 + away_error**2 + turned**2)
+        half_gap = _t(min(n_units, n_away)) * np.sqrt(error**2 + away_error**2 + turned**2)
         shares = np.full(3, np.nan) if codes is None else np.bincount(codes[rows], minlength=3)[:3] / rows.sum()
         far = np.nan if novelty is None else float(np.median(novelty[rows]))
         values = (
@@ -161,7 +161,7 @@ def _moved(place: np.ndarray, members: np.ndarray | None, intercept: np.ndarray 
     return np.sqrt((added**2).mean(axis=0))
 
 
-def _t(n_units: int, confidence: float) -> float:
+def _t(n_units: int) -> float:
     from scipy.stats import t
 
-    return float(t.ppf(0.5 + confidence / 2, max(n_units - 1, 1)))
+    return float(t.ppf(0.5 + _CONFIDENCE / 2, max(n_units - 1, 1)))

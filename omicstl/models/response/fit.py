@@ -14,8 +14,9 @@ from omicstl._core.random import Streams
 from omicstl.kernels.masked_ridge import MaskedRidge, patterns
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import cells as cells_of, smoothing, smoothing_selection
+from . import smoothing, smoothing_selection
 from .align_selection import choose_align
+from .cells import Moments
 from .model import ResponseModel
 from .space import Space, aligned, fit_ridge, prepare
 
@@ -40,7 +41,7 @@ def fit(
     random: Streams | None = None,
     *,
     mask: np.ndarray | None = None,
-    moments: cells_of.Moments | None = None,
+    moments: Moments | None = None,
     safeguard: bool = False,
 ) -> ResponseFit:
     """Fit all drugs; only the cells in `mask` (m,) shape the fit, all are scored. Two passes over the cells, one if `moments` are known.
@@ -141,7 +142,7 @@ def _strength(
     if options.smoothing is not None:
         return smoothing.Chosen(np.full(d, float(options.smoothing)), nothing)
     if cells.scaled:
-        found = smoothing_selection.choose(space.z_sample, weights, random, gain=gain, strengths=smoothing.STRENGTHS)
+        found = smoothing_selection.choose(space.z_sample, weights, random, gain=gain)
         return smoothing.Chosen(found.strength, found.overall)
     totals = None if cells.totals is None else np.asarray(cells.totals)[space.sample]
     return smoothing.choose(cells.rows.take(space.sample), totals, weights, random, gain)

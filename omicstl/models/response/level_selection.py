@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,9 @@ from omicstl.models.selection import pseudo_cells, validation
 from omicstl.models.selection.criteria import Fit, paired, subset
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import cells as cells_of
+from .cells import sample_rows
 
+_LEVELS = ("linear", "network")
 FOLDS, FUTILE = 5, 2
 _CELLS, _MAX_LINES, _PER_LINE = 1000, 100, 6
 
@@ -32,7 +32,6 @@ def choose(
     fits: tuple[Fit, Fit],
     random: Streams,
     *,
-    names: tuple[str, str] = ("linear", "network"),
     mask: np.ndarray | None = None,
 ) -> LevelChoice:
     """
@@ -46,9 +45,10 @@ def choose(
     after two folds if it does not lead there by then, which can only favour the first. No label of a cell is read.
     """
     n, d = lines.y.shape
-    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random, _CELLS)
+    sample = sample_rows(cells.rows.n_rows, mask, random, _CELLS)
     totals = None if cells.totals is None else np.asarray(cells.totals)[sample]
     seen = pseudo_cells.platform(np.asarray(cells.rows.take(sample)), scaled=cells.scaled, totals=totals)
+    whole = pseudo_cells.background_of(lines.x)
     fold = validation.lineage_folds(lines.lineage, n, FOLDS, random.generator("folds of levels"))
     n_folds = int(fold.max()) + 1
     parts = np.full((2, 2, n_folds, n, d), np.nan)  # cells or lines; level
@@ -57,17 +57,17 @@ def choose(
         generator = random.generator("levels", f)
         held = np.flatnonzero(fold == f)
         shown = np.sort(generator.permutation(held.size)[:_MAX_LINES])
-        drawn = pseudo_cells.draw(lines.x[held[shown]], seen, generator, _PER_LINE, background=lines.x)
+        drawn = pseudo_cells.draw(lines.x[held[shown]], seen, generator, _PER_LINE, whole)
         train, target = subset(lines, np.flatnonzero(fold != f)), Cells(pseudo_cells.Table(drawn.x), cells.scaled)
         own = shown[drawn.line]
         for level, fit in enumerate(fits):
-            (found,) = fit(train, target, [names[level]], lines.x[held])
+            (found,) = fit(train, target, [_LEVELS[level]], lines.x[held])
             parts[0, level, f, held] = _parts(found.cells, lines.y[held][own], own, held.size)
             parts[1, level, f, held] = _parts(found.held, lines.y[held], np.arange(held.size), held.size)
         done = f + 1
         if done == FUTILE < n_folds and not np.nansum(np.diff(_by_line(parts[0]), axis=0)) > 0:
             break
-    return _decided(parts, lines.lineage, names, done)
+    return _decided(parts, lines.lineage, done)
 
 
 def _parts(score: np.ndarray, y: np.ndarray, unit: np.ndarray, n: int) -> np.ndarray:
@@ -90,8 +90,8 @@ def _by_line(parts: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=(1, 3)), total, np.nan)
 
 
-def _decided(parts: np.ndarray, lineage: np.ndarray | None, names: Sequence[str], done: int) -> LevelChoice:
-    table: dict[str, np.ndarray] = {"level": np.asarray(names, dtype=object)}
+def _decided(parts: np.ndarray, lineage: np.ndarray | None, done: int) -> LevelChoice:
+    table: dict[str, np.ndarray] = {"level": np.asarray(_LEVELS, dtype=object)}
     gains = []
     for what, each in zip(("pseudo_cell", "line"), parts, strict=True):
         by_line = _by_line(each)
@@ -104,10 +104,10 @@ def _decided(parts: np.ndarray, lineage: np.ndarray | None, names: Sequence[str]
     of_cells, of_lines = gains
     taken = done == parts.shape[2] and of_cells.low > 0 and of_lines.mean >= 0
     said = (
-        f"{names[1]} against {names[0]} on lines that were left out: {of_cells.mean:+.3f} rho of pseudo-cells "
+        f"{_LEVELS[1]} against {_LEVELS[0]} on lines that were left out: {of_cells.mean:+.3f} rho of pseudo-cells "
         f"({of_cells.low:+.3f} to {of_cells.high:+.3f}, {of_cells.n} units), {of_lines.mean:+.3f} rho of lines"
     )
     if done < parts.shape[2]:
         said += f", after {done} of {parts.shape[2]} folds"
     table["taken"] = np.array([not taken, taken])
-    return LevelChoice(bool(taken), f"{said}; {names[int(taken)]} is used.", table)
+    return LevelChoice(bool(taken), f"{said}; {_LEVELS[int(taken)]} is used.", table)

@@ -9,7 +9,8 @@ import numpy as np
 
 from omicstl.models.transfer.screen import Cells
 
-from . import cells as cells_of, smoothing
+from . import smoothing
+from .cells import project
 from .space import standardised_lines
 
 ROWS = 4096  # cells whose scores over members are looked at together
@@ -81,7 +82,7 @@ class ResponseModel:
         """Latent (m, k), scores and their standard deviations (m, d), float32, of cells on the model's genes; one pass."""
         smooth = bool((self.strength > 0).any()) and cells.rows.n_rows > 1
         maps = (self.maps, self.cell_axes) if smooth else (self.maps,)
-        latent, *places = cells_of.project(cells, self.mean_cells, self.scale_cells, *maps)
+        latent, *places = project(cells, self.mean_cells, self.scale_cells, *maps)
         score = self.predict(latent)
         if smooth:
             score = smoothing.smoothed(smoothing.graph(places.pop()), score, self.strength)

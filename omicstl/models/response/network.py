@@ -16,7 +16,7 @@ from omicstl._core.random import Streams
 from omicstl.models.selection import criteria
 from omicstl.models.selection.criteria import Predicted
 from omicstl.models.selection.pseudo_cells import Table
-from omicstl.models.transfer.network import NetworkConfig
+from omicstl.models.transfer.network import NetworkProgram
 from omicstl.models.transfer.network_fit import (
     Members,
     Problem,
@@ -29,7 +29,9 @@ from omicstl.models.transfer.network_fit import (
 )
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import align as align_of, cells as cells_of, smoothing
+from . import smoothing
+from .align import denoiser
+from .cells import CLIP, SAMPLE, Moments, sample_rows, standardised
 from .fit import ResponseFit
 from .network_model import NetworkModel
 from .space import Space, prepare
@@ -59,6 +61,14 @@ class Sizes(NamedTuple):
     n_in: int
 
 
+class Plan(NamedTuple):
+    """What all networks have in common that are compared: options, training and sizes."""
+
+    options: ResponseNetwork
+    training: Training
+    sizes: Sizes
+
+
 def fit(
     lines: Lines,
     cells: Cells,
@@ -66,7 +76,7 @@ def fit(
     random: Streams | None = None,
     *,
     mask: np.ndarray | None = None,
-    moments: cells_of.Moments | None = None,
+    moments: Moments | None = None,
     training: Training | None = None,
     safeguard: bool = True,
     report: Callable[[int], None] = lambda steps: None,
@@ -80,13 +90,11 @@ def fit(
     options, random, training = options or ResponseNetwork(), random or Streams(0), training_of(training, len(lines.x))
     space = prepare(lines, cells, ResponseRidge(n_comps=options.n_comps), random, mask, moments)
     seen = view(space)
-    sizes = sizes_of(lines, cells, seen.lines.shape[1], mask)
-    weight, reason, table = choose_weight(lines, cells, options, random, sizes, training, mask, safeguard=safeguard)
+    plan = Plan(options, training, sizes_of(lines, cells, seen.lines.shape[1], mask))
+    weight, reason, table = choose_weight(lines, cells, plan, random, mask, safeguard=safeguard)
     fold = held_out_folds(len(lines.x), lines.lineage, options.n_members, random.generator("folds of members"))
     weights = [()] if options.term is None else [(weight,)]
-    (members,) = train(
-        seen, lines, options, weights, random, sizes, training, fold, n_members=options.n_members, report=report
-    )
+    (members,) = train(seen, lines, plan, weights, fold, random, n_members=options.n_members, report=report)
     networks = members.arrays
     slope = mean_gradient(networks, _some(seen.sample))
     strength, agreement = _strength(cells, space, seen.maps @ slope, options, random)
@@ -132,7 +140,7 @@ def fit(
 def sizes_of(lines: Lines, cells: Cells, n_comps: int, mask: np.ndarray | None = None) -> Sizes:
     """Those of the fit of all lines, whose components are as many as these."""
     n_cells = cells.rows.n_rows if mask is None else int(np.sum(mask))
-    return Sizes(len(lines.x), min(n_cells, cells_of.SAMPLE), n_comps)
+    return Sizes(len(lines.x), min(n_cells, SAMPLE), n_comps)
 
 
 def training_of(training: Training | None, n_lines: int) -> Training:
@@ -151,7 +159,7 @@ def view(space: Space) -> View:
     the covariance :math:`M' \Psi M`. All are divided by the fourth root of their variance: between no scaling and whitening.
     """
     axes, variance = space.basis.axes, space.basis.variance
-    found = align_of.denoiser(axes, variance, space.z_sample)
+    found = denoiser(axes, variance, space.z_sample)
     own = 1 - found.gain**2 * np.minimum((axes**2) @ variance, 1) + FLOOR
     turn = (axes * found.gain[:, None]).T @ found.maps
     covariance = found.maps.T @ (own[:, None] * found.maps)
@@ -168,17 +176,16 @@ def view(space: Space) -> View:
 def train(
     seen: View,
     lines: Lines,
-    options: ResponseNetwork,
+    plan: Plan,
     weights: Sequence[Sequence[float]],
-    random: Streams,
-    sizes: Sizes,
-    training: Training,
     fold: np.ndarray,
+    random: Streams,
     *,
     n_members: int,
     report: Callable[[int], None] = lambda steps: None,
 ) -> list[Members]:
     """Members for each of several weights of the term; numbers are predicted on the scale of `lines.y`."""
+    options, training, sizes = plan
     n, wide = len(seen.lines), lambda x: filled(x, sizes.n_in)
     mean, spread = _standard(lines)
     y = np.full((sizes.n_source, lines.drugs.size), np.nan)
@@ -192,7 +199,7 @@ def train(
     shift[:n] = _shift(seen, lines, options.term)
     target = wide(seen.sample[np.resize(np.arange(len(seen.sample)), sizes.n_target)])
     neighbours = smoothing.knn_smooth.neighbours(target, NEIGHBOURS)[0] if options.smoothness else None
-    config = NetworkConfig(
+    config = NetworkProgram(
         n_in=sizes.n_in,
         n_out=lines.drugs.size,
         n_source=sizes.n_source,
@@ -251,15 +258,14 @@ def _shift(seen: View, lines: Lines, term: Alignment | None) -> np.ndarray:
 def choose_weight(
     lines: Lines,
     cells: Cells,
-    options: ResponseNetwork,
+    plan: Plan,
     random: Streams,
-    sizes: Sizes,
-    training: Training,
     mask: np.ndarray | None = None,
     *,
     safeguard: bool = True,
 ) -> tuple[float, str, dict[str, np.ndarray]]:
     """Weight of the term, why, and the table of all; one network for each weight and fold of lines left out."""
+    options = plan.options
     if options.term is None:
         return 0.0, "No term.", {}
     if options.term.weight is not None:
@@ -267,7 +273,7 @@ def choose_weight(
     candidates = tuple(sorted({0.0, *options.candidates}))
     if len(lines.x) < FEWEST_LINES:
         return 0.0, f"{len(lines.x)} lines are too few to compare weights.", {}
-    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random, 1000)
+    sample = sample_rows(cells.rows.n_rows, mask, random, 1000)
     totals, n_genes = (None if a is None else np.asarray(a)[sample] for a in (cells.totals, cells.n_genes))
     within = Cells(Table(np.asarray(cells.rows.take(sample), np.float32)), cells.scaled, totals, n_genes)
 
@@ -275,9 +281,9 @@ def choose_weight(
         space = prepare(part, target, ResponseRidge(n_comps=options.n_comps), random)
         seen = view(space)
         fold = held_out_folds(len(part.x), part.lineage, options.n_members, random.generator("folds of members"))
-        found = train(seen, part, options, [(float(w),) for w in weights], random, sizes, training, fold, n_members=1)
-        z = cells_of.standardised(target.rows.take(np.arange(target.rows.n_rows)), space.cells.mean, space.cells.scale)
-        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
+        found = train(seen, part, plan, [(float(w),) for w in weights], fold, random, n_members=1)
+        z = standardised(target.rows.take(np.arange(target.rows.n_rows)), space.cells.mean, space.cells.scale)
+        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -CLIP, CLIP)
         inputs = (z @ seen.maps, z_held @ seen.line_maps)
         return [Predicted(*(forward(m.arrays, x)[1].mean(axis=0).astype(float) for x in inputs)) for m in found]
 

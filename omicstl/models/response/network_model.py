@@ -10,7 +10,8 @@ import numpy as np
 from omicstl.models.transfer.network_fit import forward
 from omicstl.models.transfer.screen import Cells
 
-from . import cells as cells_of, smoothing
+from . import smoothing
+from .cells import project
 from .space import standardised_lines
 
 TEXT = ("features", "drugs")
@@ -112,7 +113,7 @@ class NetworkModel:
         """Latent (m, b l), scores and their standard deviations (m, d), float32; one pass over the cells, in blocks."""
         smooth = bool((self.strength > 0).any()) and cells.rows.n_rows > 1
         maps = (self.maps, self.cell_axes) if smooth else (self.maps,)
-        found, *places = cells_of.project(cells, self.mean_cells, self.scale_cells, *maps)
+        found, *places = project(cells, self.mean_cells, self.scale_cells, *maps)
         latent = self.embed(found)
         score = self.predict(latent)
         if smooth:

@@ -15,7 +15,8 @@ from omicstl.models.selection.criteria import Fit, Predicted
 from omicstl.models.transfer.network_fit import forward, held_out_folds
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import cells as cells_of, network
+from . import network
+from .cells import CLIP, standardised
 from .network import Sizes
 from .space import Source, prepare, source_of
 
@@ -36,7 +37,8 @@ def refit_of(
 
     `known` gives the components of lines to who has them already; else they are kept while the lines are the same.
     """
-    settings, ridge = network.training_of(training, sizes.n_source), ResponseRidge(n_comps=options.n_comps)
+    plan = network.Plan(options, network.training_of(training, sizes.n_source), sizes)
+    ridge = ResponseRidge(n_comps=options.n_comps)
     kept: list[Any] = []
 
     def source(lines: Lines) -> Source:
@@ -49,11 +51,9 @@ def refit_of(
         seen = network.view(space)
         fold = held_out_folds(len(lines.x), lines.lineage, options.n_members, random.generator("folds of members"))
         weights = [()] if options.term is None else [(weight,)]
-        (members,) = network.train(
-            seen, lines, options, weights, random, sizes, settings, fold, n_members=n_members, report=report
-        )
-        z = cells_of.standardised(cells.rows.take(np.arange(cells.rows.n_rows)), space.cells.mean, space.cells.scale)
-        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -cells_of.CLIP, cells_of.CLIP)
+        (members,) = network.train(seen, lines, plan, weights, fold, random, n_members=n_members, report=report)
+        z = standardised(cells.rows.take(np.arange(cells.rows.n_rows)), space.cells.mean, space.cells.scale)
+        z_held = np.clip((held - space.mean_lines) / space.scale_lines, -CLIP, CLIP)
         inputs = (z @ seen.maps, z_held @ seen.line_maps)
         made = Predicted(*(forward(members.arrays, x)[1].mean(axis=0).astype(float) for x in inputs))
         return [made for _ in candidates]

@@ -18,6 +18,7 @@ from omicstl.models.selection.pseudo_cells import spread_between
 FAR = 0.99  # novelty above which a cell is far
 _COMPONENTS = 20  # leading ones in which distances are taken: beyond, noise adds up
 _AROUND, _NEAREST = 10, 3  # neighbours that are averaged; groups of lines to which the distance is taken
+_NAMED = 3  # lines that are nearest to a cluster
 _GROUP, _LEFT = 5, 3  # lines of a group at least, and what of it must stay when lines are left out
 _GRID = 257  # quantiles of distances that are kept
 _FEWEST_OTHERS = 10  # lines of other lineages below which a lineage is not left out as a whole
@@ -65,7 +66,6 @@ class Nearest(NamedTuple):
     lineage_correlation: np.ndarray  # mean over lines of that lineage
     second_lineage: np.ndarray
     own_line: np.ndarray  # name of the line that the cluster seems to be, else ""
-    relative: bool  # profiles are differences to the mean of the target, not levels
 
 
 class Kinds(NamedTuple):
@@ -75,28 +75,27 @@ class Kinds(NamedTuple):
     kind: np.ndarray
     share: np.ndarray  # of the cluster's cells with markers of that kind
     foreign: np.ndarray  # bool
-    checked: np.ndarray  # kinds with at least three markers among the genes
 
 
-def around(latent: np.ndarray, size: int = _AROUND) -> np.ndarray:
+def around(latent: np.ndarray) -> np.ndarray:
     """Mean of each row and its nearest others, which takes off most of the noise of single cells."""
     latent = latent[:, :_COMPONENTS]
-    if len(latent) <= size:
+    if len(latent) <= _AROUND:
         return np.asarray(latent, dtype=np.float64)
     found = np.empty((len(latent), latent.shape[1]))
     for start in range(0, len(latent), _BLOCK):  # neighbours within a block: enough of them are near
         rows = np.asarray(latent[start : start + _BLOCK], dtype=np.float64)
-        near = neighbours(rows.astype(np.float32), min(size, len(rows) - 1))[0]
+        near = neighbours(rows.astype(np.float32), min(_AROUND, len(rows) - 1))[0]
         found[start : start + _BLOCK] = (rows + rows[near].sum(axis=1)) / (1 + near.shape[1])
     return found
 
 
-def groups(points: np.ndarray, least: int = _GROUP) -> np.ndarray:
-    """Number of the group of each row (n,): halves along the axis of largest spread, as long as both have `least` rows."""
+def groups(points: np.ndarray) -> np.ndarray:
+    """Number of the group of each row (n,): halves along the axis of largest spread, as long as both have five rows."""
     code, open_, n = np.zeros(len(points), dtype=np.intp), [np.arange(len(points))], 0
     while open_:
         rows = open_.pop()
-        if len(rows) >= 2 * least:
+        if len(rows) >= 2 * _GROUP:
             x = points[rows] - points[rows].mean(axis=0)
             axis = np.linalg.eigh(x.T @ x)[1][:, -1]
             order = rows[np.argsort(x @ (axis * np.sign(axis[np.abs(axis).argmax()])), kind="stable")]
@@ -175,7 +174,6 @@ def nearest(
     lineage: np.ndarray | None = None,
     *,
     scaled: bool = False,
-    n_top: int = 3,
 ) -> Nearest:
     """Name the lines and lineages nearest to each cluster, and say where a cluster seems to be a line of the source.
 
@@ -203,16 +201,14 @@ def nearest(
     gaps = np.sort(_gap(among))
     gap = _gap(r) if len(names) > 2 else np.zeros(len(r))
     alone = 1.0 - np.searchsorted(gaps, gap, side="left") / gaps.size <= _OWN
-    order = np.argsort(-r, axis=1)[:, : min(n_top, len(names))]
+    order = np.argsort(-r, axis=1)[:, : min(_NAMED, len(names))]
     top = np.take_along_axis(r, order, axis=1)
     best, best_r, second = _lineages(r, lineage)
     known = np.ptp(profile, axis=1) > 1e-9
     shown = np.asarray(names, dtype=object)[order]
     shown[~known] = ""
     own = np.where(alone & known, shown[:, 0], "")
-    return Nearest(
-        np.asarray(clusters, dtype=object), np.asarray(n_cells), shown, top, best, best_r, second, own, relative
-    )
+    return Nearest(np.asarray(clusters, dtype=object), np.asarray(n_cells), shown, top, best, best_r, second, own)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -260,12 +256,10 @@ def kinds(
     names, code = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
     place = {str(gene).upper(): i for i, gene in enumerate(genes)}
     kind, share = np.full(names.size, "", dtype=object), np.zeros(names.size)
-    checked = []
     for which, markers in MARKERS.items():
         columns = [place[gene] for gene in markers if gene in place]
         if len(columns) < 3:
             continue
-        checked.append(which)
         there = (cells[:, columns] > (1.0 if scaled else 0.0)).sum(axis=1) >= max(2, len(columns) // 3)
         found = np.bincount(code, weights=there.astype(np.float64)) / np.bincount(code)
         better = (found >= 0.5) & (found > share)
@@ -274,4 +268,4 @@ def kinds(
     foreign = kind != ""
     if blood and (kind == "immune").all():
         foreign[:] = False
-    return Kinds(names.astype(object), kind, share, foreign, np.asarray(checked, dtype=object))
+    return Kinds(names.astype(object), kind, share, foreign)

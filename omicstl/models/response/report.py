@@ -8,12 +8,15 @@ import numpy as np
 
 from omicstl._core.random import Streams
 from omicstl.models.selection.criteria import Fit
+from omicstl.models.transfer.scores import rank_correlation_of_known
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import calls, cells as cells_of, novelty as nearest_lines
+from . import calls, novelty
 from .attributions import Stability, stability
+from .cells import ROWS, standardised
 from .fit import ResponseFit
 from .model import ResponseModel
+from .novelty import FAR
 
 ERROR = 0.1
 
@@ -39,7 +42,7 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
     way = getattr(fit.model, "align", None)
 
     def embedded(x: np.ndarray) -> np.ndarray:
-        z = cells_of.standardised(x, fit.model.mean_cells, fit.model.scale_cells)
+        z = standardised(x, fit.model.mean_cells, fit.model.scale_cells)
         return fit.model.embed(z @ fit.model.maps)
 
     scored = calls.pseudo_scores(lines, cells, way, refit, random, n_targets=n_targets, keep=embedded)
@@ -48,7 +51,7 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
         table = calls.conformal(scored.score[:, i], scored.y[:, i], scored.line, binary=bool(lines.binary[i]))
         cuts[i] = thresholds(table)
     assert scored.kept is not None
-    seen = nearest_lines.reference(fit.latent_lines, scored.kept, scored.line, lines.lineage)
+    seen = novelty.reference(fit.latent_lines, scored.kept, scored.line, lines.lineage)
     calibration |= {
         "resistant_to": cuts[:, 0],
         "sensitive_from": cuts[:, 1],
@@ -59,7 +62,7 @@ def report(lines: Lines, cells: Cells, fit: ResponseFit, refit: Fit, random: Str
     return Report(
         calibration,
         stability_of(fit.model),
-        np.array([_spearman(fit.score_lines[:, i], lines.y[:, i]) for i in range(d)]),
+        np.array([rank_correlation_of_known(fit.score_lines[:, i], lines.y[:, i]) for i in range(d)]),
     )
 
 
@@ -69,15 +72,15 @@ def stability_of(model: Any) -> Stability:
     if not isinstance(model, ResponseModel):
         nothing = np.full(weights.shape[1], np.nan)
         return Stability(nothing, nothing.copy(), np.full(weights.shape, np.nan, np.float32))
-    return stability(weights, model.maps, model.members, np.ones(len(weights)))
+    return stability(weights, model.maps, model.members)
 
 
-def thresholds(table: calls.Conformal, error: float = ERROR) -> tuple[float, float]:
+def thresholds(table: calls.Conformal) -> tuple[float, float]:
     """Scores up to which a cell is resistant and from which it is sensitive; infinite where no call can be made."""
     grid = np.unique(np.concatenate([table.sensitive[0], table.resistant[0]]))
     if not grid.size:
         return -np.inf, np.inf
-    codes = calls.calls(grid, table, error=error)
+    codes = calls.calls(grid, table, error=ERROR)
     resistant, sensitive = grid[codes == calls.RESISTANT], grid[codes == calls.SENSITIVE]
     return (
         float(resistant.max()) if resistant.size else -np.inf,
@@ -96,12 +99,12 @@ def calibrated(model: ResponseModel, score: np.ndarray, std: np.ndarray) -> tupl
     return value.astype(np.float32), np.where(binary, spread * chance * (1 - chance), spread).astype(np.float32)
 
 
-def called(model: ResponseModel, score: np.ndarray, novelty: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def called(model: ResponseModel, score: np.ndarray, far: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Codes (m, d) int8 of `response_calls.CALLS` for scores before calibration."""
     codes = np.full(score.shape, calls.UNCERTAIN, dtype=np.int8)
     codes[score <= model.calibration["resistant_to"]] = calls.RESISTANT
     codes[score >= model.calibration["sensitive_from"]] = calls.SENSITIVE
-    codes[novelty > nearest_lines.FAR] = calls.UNCERTAIN
+    codes[far > FAR] = calls.UNCERTAIN
     if mask is not None:
         codes[~mask] = calls.UNCERTAIN
     return codes
@@ -109,10 +112,10 @@ def called(model: ResponseModel, score: np.ndarray, novelty: np.ndarray, mask: n
 
 def novelty_of(model: ResponseModel, latent: np.ndarray) -> np.ndarray:
     """Share of left-out pseudo-cells that are nearer to the lines than each cell (m,) float32."""
-    seen = nearest_lines.Novelty(
+    seen = novelty.Novelty(
         np.asarray(model.calibration["centres"], np.float64), np.asarray(model.calibration["distances"], np.float64)
     )
-    return nearest_lines.novelty(latent, seen)
+    return novelty.novelty(latent, seen)
 
 
 def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
@@ -120,18 +123,9 @@ def cluster_means(cells: Cells, code: np.ndarray, n: int) -> np.ndarray:
     total = np.zeros((n, cells.rows.n_cols))
     low = 0
     for block in cells.rows.blocks():
-        for rows in (slice(i, i + cells_of.ROWS) for i in range(0, len(block), cells_of.ROWS)):
+        for rows in (slice(i, i + ROWS) for i in range(0, len(block), ROWS)):
             part, here = block[rows], code[low : low + len(block)][rows]
             for c in np.unique(here):
                 total[c] += part[here == c].sum(axis=0, dtype=np.float64)
         low += len(block)
     return total / np.maximum(np.bincount(code, minlength=n), 1)[:, None]
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    from scipy.stats import rankdata
-
-    ok = np.isfinite(a) & np.isfinite(b)
-    if ok.sum() < 3 or np.ptp(a[ok]) == 0 or np.ptp(b[ok]) == 0:
-        return float("nan")
-    return float(np.corrcoef(rankdata(a[ok]), rankdata(b[ok]))[0, 1])

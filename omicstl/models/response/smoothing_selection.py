@@ -12,7 +12,6 @@ Where it can err: correlated technical effects (depth, ambient RNA) count as bio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,18 +22,16 @@ from omicstl.kernels.principal import leading
 
 from . import smoothing
 
-STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # as `kernels.knn_smooth.smooth` takes them
+_FOLDS, _COMPONENTS = 4, 30
 _NEAR_BEST = 0.01  # the weakest smoothing within this share of the best is taken
 _SURE = 1.0  # standard errors over cells by which the sum of both correlations must rise
 _MAY_FALL = 0.1  # share by which either of them may fall
 
 
 class SmoothingChoice(NamedTuple):
-    """The strength of each drug and of all drugs together, with the correlations that decided."""
+    """The strength of each drug, with the correlations that decided, at `smoothing.STRENGTHS`."""
 
     strength: np.ndarray  # (d,)
-    common: float
-    strengths: np.ndarray  # (s,)
     overall: np.ndarray  # (s, d) correlation with the genes left out, over all cells
     within: np.ndarray  # (s, d) the same within clusters
 
@@ -45,11 +42,6 @@ def choose(
     random: Streams,
     *,
     gain: np.ndarray | None = None,
-    clusters: np.ndarray | None = None,
-    divided: Sequence[tuple[np.ndarray, np.ndarray]] = (),
-    strengths: Sequence[float] = STRENGTHS,
-    n_comps: int = 30,
-    n_folds: int = 4,
 ) -> SmoothingChoice:
     """Choose the strength of smoothing for each drug.
 
@@ -60,46 +52,34 @@ def choose(
     weights
         Weight of each gene in the score of each drug (p, d), for values as in `cells`.
     gain
-        Weight of each gene where neighbours are sought (p,), see `response_smoothing.axes_of`. `None`: 1.
-    clusters
-        Cluster of each of these cells. `None`: k-means of the leading components.
-    divided
-        Pairs of values as in `cells` from two parts of each cell's counts (most of them, and the rest), divided at random.
-        They weigh as much as the folds of genes. Their noise is that of counting alone, that of genes is all that is not
-        shared.
+        Weight of each gene where neighbours are sought (p,), see `smoothing.axes_of`. `None`: 1.
 
     Returns
     -------
-    The strength of each drug, one for all, and the table. 0 where smoothing does not pay.
+    The strength of each drug, and the table. 0 where smoothing does not pay.
     """
     z = np.asarray(cells, dtype=np.float32)
     m, p = z.shape
-    grid = np.asarray(sorted({0.0, *strengths}))
+    grid = np.asarray(smoothing.STRENGTHS)
     n_drugs = weights.shape[1]
-    if m < 30 or p < 2 * n_folds:
+    if m < 30 or p < 2 * _FOLDS:
         nothing = np.full((grid.size, n_drugs), np.nan)
-        return SmoothingChoice(np.zeros(n_drugs), 0.0, grid, nothing, nothing)
+        return SmoothingChoice(np.zeros(n_drugs), nothing, nothing)
     gain = np.ones(p) if gain is None else gain
     generator = random.generator("smoothing")
-    if clusters is None:
-        clusters = _clusters(leading(z, min(n_comps, m - 1, p), generator), generator)
+    clusters = _clusters(leading(z, min(_COMPONENTS, m - 1, p), generator), generator)
     code = np.unique(clusters, return_inverse=True)[1]
     overall, within = np.zeros((2, grid.size, m, n_drugs))  # each cell's part of the correlation
-    splits = _gene_splits(z, weights, gain, n_folds, generator)
-    splits += [
-        (np.asarray(kept), np.asarray(kept) @ weights, np.asarray(left) @ weights, gain) for kept, left in divided
-    ]
-    shares = [0.5 / n_folds] * n_folds + [0.5 / len(divided)] * len(divided) if divided else [1.0 / n_folds] * n_folds
-    for share, (here, score, left, weight) in zip(shares, splits):
+    for here, score, left, weight in _gene_splits(z, weights, gain, generator):
         edges = smoothing.graph(here @ smoothing.axes_of(here.astype(np.float32), random, gain=weight))
         left_within = _centred(left, code)
         for j, strength in enumerate(grid):
             mixed = knn_smooth.smooth(edges, score, float(strength), tol=1e-3).scores
-            overall[j] += share * _parts(mixed, left)
-            within[j] += share * _parts(_centred(mixed, code), left_within)
+            overall[j] += _parts(mixed, left)
+            within[j] += _parts(_centred(mixed, code), left_within)
+    overall, within = overall / _FOLDS, within / _FOLDS
     strength = np.array([_pick(overall[:, :, d], within[:, :, d], grid) for d in range(n_drugs)])
-    common = _pick(overall.mean(axis=2), within.mean(axis=2), grid)
-    return SmoothingChoice(strength, common, grid, overall.sum(axis=1), within.sum(axis=1))
+    return SmoothingChoice(strength, overall.sum(axis=1), within.sum(axis=1))
 
 
 def _pick(overall: np.ndarray, within: np.ndarray, grid: np.ndarray) -> float:
@@ -123,11 +103,11 @@ def _pick(overall: np.ndarray, within: np.ndarray, grid: np.ndarray) -> float:
 
 
 def _gene_splits(
-    z: np.ndarray, weights: np.ndarray, gain: np.ndarray, n_folds: int, generator: np.random.Generator
+    z: np.ndarray, weights: np.ndarray, gain: np.ndarray, generator: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    fold = generator.permutation(z.shape[1]) % n_folds
+    fold = generator.permutation(z.shape[1]) % _FOLDS
     found = []
-    for i in range(n_folds):
+    for i in range(_FOLDS):
         rest = fold != i
         found.append((z[:, rest], z[:, rest] @ weights[rest], z[:, ~rest] @ weights[~rest], gain[rest]))
     return found

@@ -11,7 +11,8 @@ from omicstl._core.random import Streams
 from omicstl.kernels.masked_ridge import MaskedRidge, masked_ridge, penalty_grid
 from omicstl.models.transfer.screen import Cells, Lines
 
-from . import align as align_of, cells as cells_of
+from .align import Components, components, coral, denoiser
+from .cells import CLIP, Moments, moments, sample_rows, standardised
 
 N_COMPS = 200
 _GENES = 1024  # of which copies are made at a time
@@ -23,7 +24,7 @@ class Source(NamedTuple):
     z: np.ndarray  # (n, p) z-scores, within studies where these are known
     mean: np.ndarray
     scale: np.ndarray
-    basis: align_of.Components
+    basis: Components
 
 
 class Space(NamedTuple):
@@ -32,16 +33,16 @@ class Space(NamedTuple):
     z_lines: np.ndarray  # (n, p) z-scores, within studies where these are known
     mean_lines: np.ndarray
     scale_lines: np.ndarray
-    cells: cells_of.Moments
+    cells: Moments
     sample: np.ndarray  # positions of sampled cells
     z_sample: np.ndarray  # their z-scores, float32
-    basis: align_of.Components
+    basis: Components
 
 
 def source_of(lines: Lines, options: ResponseRidge) -> Source:
     """Z-scores of the lines, and their components."""
     z, mean, scale = standardised_lines(lines.x, lines.study)
-    return Source(z, mean, scale, align_of.components(z, options.n_comps or N_COMPS))
+    return Source(z, mean, scale, components(z, options.n_comps or N_COMPS))
 
 
 def prepare(
@@ -50,14 +51,14 @@ def prepare(
     options: ResponseRidge,
     random: Streams,
     mask: np.ndarray | None = None,
-    moments: cells_of.Moments | None = None,
+    known: Moments | None = None,
     source: Source | None = None,
 ) -> Space:
-    """Z-scores of each side by itself, and the components of the lines; `source` is `source_of` these lines, where it is known."""
+    """Z-scores of each side by itself, and the components of the lines; `known` are the cells' moments and `source` is `source_of` the lines, where it is known."""
     z, mean, scale, basis = source or source_of(lines, options)
-    found = moments or cells_of.moments(cells.rows, mask)
-    sample = cells_of.sample_rows(cells.rows.n_rows, mask, random)
-    z_sample = cells_of.standardised(cells.rows.take(sample), found.mean, found.scale)
+    found = known or moments(cells.rows, mask)
+    sample = sample_rows(cells.rows.n_rows, mask, random)
+    z_sample = standardised(cells.rows.take(sample), found.mean, found.scale)
     return Space(z, mean, scale, found, sample, z_sample, basis)
 
 
@@ -78,7 +79,7 @@ def standardised_lines(
         for rows in studies:
             if rows.sum() >= 10:
                 out[rows] = (part[rows] - part[rows].mean(axis=0)) / _spread(part[rows])
-        np.clip(out, -cells_of.CLIP, cells_of.CLIP, out=z[:, genes])
+        np.clip(out, -CLIP, CLIP, out=z[:, genes])
     return z, mean, scale
 
 
@@ -92,10 +93,10 @@ def aligned(space: Space, align: str, gain: np.ndarray | None = None) -> tuple[n
     axes = space.basis.axes
     none, ones = np.eye(axes.shape[1]), np.ones(len(axes))
     if align == "denoise":
-        found = align_of.denoiser(axes, space.basis.variance, space.z_sample, gain)
+        found = denoiser(axes, space.basis.variance, space.z_sample, gain)
         return found.maps, none, found.gain
     if align == "coral":
-        return axes, align_of.coral(space.z_lines @ axes, space.z_sample @ axes.astype(np.float32)), ones
+        return axes, coral(space.z_lines @ axes, space.z_sample @ axes.astype(np.float32)), ones
     return axes, none, ones
 
 

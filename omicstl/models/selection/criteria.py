@@ -5,10 +5,9 @@ on the same left-out lines, circular validation (cells with predicted response a
 and pseudo-cells of left-out lines, which have true labels and decide. A candidate is taken instead of the baseline only
 where the paired interval of the gain, over lineages or lines, lies above zero and left-out lines do not lose by it.
 
-How a caller joins in: candidates are any objects, simplest first, the baseline (no alignment) at position `baseline`;
+How a caller joins in: candidates are any objects, simplest first, the baseline (no alignment) at their head;
 `fit(lines, cells, candidates, held)` returns for each candidate `Predicted(cells, held)`, larger is more sensitive, where
-`held` (h, p) are rows of the lines' domain. What candidates share is computed once inside `fit`; `one_by_one` makes such
-a function of a fit of one candidate. Smoothing over neighbours is chosen by `smoothing_choice.choose`.
+`held` (h, p) are rows of the lines' domain. What candidates share is computed once inside `fit`.
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ from . import pseudo_cells, validation
 
 MAX_DROP = 0.02  # of rho on left-out lines, which alignment may cost
 _MAX_CELLS = 1000
+_MAX_LINES, _PER_LINE = 40, 12  # left-out lines of a fold that get pseudo-cells, and cells of each
+_CONFIDENCE = 0.95
 CRITERIA = ("pseudo_cells", "grouped", "weighted", "circular")
 
 
@@ -53,13 +54,7 @@ class Selection(NamedTuple):
     chosen: int
     reason: str
     table: dict[str, np.ndarray]
-    drugs: dict[str, np.ndarray]  # (candidates, d) pseudo-cell rho by cell and by line, AUROC for classes
     effective_lines: float
-
-
-def one_by_one(fit: Callable[[Lines, Cells, Any, np.ndarray], Predicted]) -> Fit:
-    """A fit of several candidates, each by itself."""
-    return lambda lines, cells, candidates, held: [fit(lines, cells, c, held) for c in candidates]
 
 
 def select(
@@ -70,29 +65,19 @@ def select(
     random: Streams,
     *,
     names: Sequence[str] | None = None,
-    baseline: int = 0,
     criteria: Sequence[str] = CRITERIA,
     n_folds: int = 5,
-    max_lines: int = 40,
-    n_per_line: int = 12,
-    contrast: float | None = None,
 ) -> Selection:
     """Score all candidates and choose one.
 
     Parameters
     ----------
     candidates
-        Simplest first. Of candidates that cannot be told apart the first is taken.
-    baseline
-        Position of the candidate without alignment, to which the choice falls back.
+        Simplest first, beginning with the one without alignment, to which the choice falls back. Of candidates that cannot be told
+        apart the first is taken.
     criteria
         Some of "pseudo_cells", "grouped", "weighted", "circular". Costs in fits of all candidates: a fold each for
         "pseudo_cells" and for "grouped" (with which "weighted" comes), two for "circular".
-    max_lines, n_per_line
-        Pseudo-cells of a fold: this many left-out lines at most, this many cells of each.
-    contrast
-        Not `None`: pseudo-cells lie in clouds of two sub-clones at this share of the distance of two related lines, and
-        a candidate that orders the sub-clones worse than the baseline is not taken.
 
     Returns
     -------
@@ -105,15 +90,10 @@ def select(
     table: dict[str, np.ndarray] = {"candidate": np.asarray(shown, dtype=object)}
     parts = None
     source = None
-    drugs: dict[str, np.ndarray] = {}
     effective = float("nan")
-    within = None
     if "pseudo_cells" in criteria:
-        parts, within, drugs = _pseudo(lines, sample, candidates, fit, random, fold, max_lines, n_per_line, contrast)
-        table["pseudo_cell_rho"] = _mean(drugs["cell_rho"], 1)
-        table["pseudo_line_rho"] = _mean(drugs["line_rho"], 1)
-        if within is not None:
-            table["pseudo_within_cloud"] = _mean(within, 1)
+        parts, by_cell, by_line = _pseudo(lines, sample, candidates, fit, random, fold)
+        table["pseudo_cell_rho"], table["pseudo_line_rho"] = by_cell, by_line
     if "grouped" in criteria or "weighted" in criteria:
         held = _held_out(lines, sample, candidates, fit, fold)
         source = np.stack([_line_parts(h, lines.y, fold) for h in held])
@@ -129,16 +109,16 @@ def select(
         table["circular_rho"] = _circular(lines, sample, candidates, fit, random)
     deciding = parts if parts is not None else source
     if deciding is None:
-        return Selection(baseline, "No criterion that has labels was asked for.", table, drugs, effective)
+        return Selection(0, "No criterion that has labels was asked for.", table, effective)
     units = lines.lineage
-    against = [paired(deciding[i] - deciding[baseline], units) for i in range(n_candidates)]
+    against = [paired(deciding[i] - deciding[0], units) for i in range(n_candidates)]
     for name in ("mean", "low", "high"):
         table[f"gain_{name}"] = np.array([getattr(a, name) for a in against])
-    chosen, reason = _decide(deciding, source, within, shown, baseline, units)
-    return Selection(chosen, reason, table, drugs, effective)
+    chosen, reason = _decide(deciding, source, shown, units)
+    return Selection(chosen, reason, table, effective)
 
 
-def paired(difference: np.ndarray, units: np.ndarray | None = None, confidence: float = 0.95) -> Paired:
+def paired(difference: np.ndarray, units: np.ndarray | None = None) -> Paired:
     """Sum over lines of paired differences with a t interval; whole lineages are the units where there are 8 of them.
 
     `difference` holds each line's part of the difference of two measures; NaN: the line was not used.
@@ -154,41 +134,29 @@ def paired(difference: np.ndarray, units: np.ndarray | None = None, confidence: 
     total = float(values.sum())
     if n < 2:
         return Paired(total, float("-inf"), float("inf"), n)
-    half = float(student.ppf(0.5 + confidence / 2, n - 1) * values.std(ddof=1) * np.sqrt(n))
+    half = float(student.ppf(0.5 + _CONFIDENCE / 2, n - 1) * values.std(ddof=1) * np.sqrt(n))
     return Paired(total, total - half, total + half, n)
 
 
 def _decide(
     parts: np.ndarray,
     source: np.ndarray | None,
-    within: np.ndarray | None,
     names: list[str],
-    baseline: int,
     units: np.ndarray | None,
 ) -> tuple[int, str]:
-    allowed = []
-    for i in range(len(parts)):
-        if i != baseline:
-            if source is not None and np.nansum(source[i] - source[baseline]) < -MAX_DROP:
-                continue
-            if within is not None and paired(_mean(within[i] - within[baseline], 0)).high < 0:
-                continue
-        allowed.append(i)
+    allowed = [i for i in range(len(parts)) if source is None or np.nansum(source[i] - source[0]) >= -MAX_DROP]
     best = max(allowed, key=lambda i: float(np.nansum(parts[i])))
-    gain = paired(parts[best] - parts[baseline], units)
-    if best == baseline:
-        return baseline, f"No candidate scores better than {names[baseline]} on lines that were left out."
+    gain = paired(parts[best] - parts[0], units)
+    if best == 0:
+        return 0, f"No candidate scores better than {names[0]} on lines that were left out."
     said = f"{gain.mean:+.3f} rho ({gain.low:+.3f} to {gain.high:+.3f}, {gain.n} units)"
     if gain.low <= 0:
-        return (
-            baseline,
-            f"{names[best]} against {names[baseline]}: {said}. Not surely better, so {names[baseline]} stays.",
-        )
+        return 0, f"{names[best]} against {names[0]}: {said}. Not surely better, so {names[0]} stays."
     for i in allowed:
         lead = paired(parts[best] - parts[i], units)
-        if i != baseline and i < best and lead.low <= 0 and paired(parts[i] - parts[baseline], units).low > 0:
-            return i, f"{names[i]} is surely better than {names[baseline]} and as good as {names[best]} ({said})."
-    return best, f"{names[best]} against {names[baseline]}: {said} on pseudo-cells or lines that were left out."
+        if 0 < i < best and lead.low <= 0 and paired(parts[i] - parts[0], units).low > 0:
+            return i, f"{names[i]} is surely better than {names[0]} and as good as {names[best]} ({said})."
+    return best, f"{names[best]} against {names[0]}: {said} on pseudo-cells or lines that were left out."
 
 
 def _sample(cells: Cells, random: Streams) -> Cells:
@@ -223,11 +191,8 @@ def _pseudo(
     fit: Fit,
     random: Streams,
     fold: np.ndarray,
-    max_lines: int,
-    n_per_line: int,
-    contrast: float | None,
-) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
-    """Each line's part of the mean rho over pseudo-cells (candidates, n); the same by drug, by cell and by line."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each line's part of the mean rho over pseudo-cells (candidates, n), and that rho by cell and by line (candidates,)."""
     x = next(sample.rows.blocks(sample.rows.n_rows))
     seen = pseudo_cells.platform(x, scaled=sample.scaled, totals=sample.totals)
     whole = pseudo_cells.background_of(lines.x)
@@ -235,20 +200,13 @@ def _pseudo(
     n_folds = int(fold.max()) + 1
     parts = np.full((len(candidates), n_folds, n, d), np.nan)
     by_line = np.full((len(candidates), n_folds, d), np.nan)
-    by_class = np.full((len(candidates), n_folds, d), np.nan)
-    inside = np.full((len(candidates), n_folds, n), np.nan)
     for f in range(n_folds):
         generator = random.generator("pseudo", f)
         held = np.flatnonzero(fold == f)
-        if held.size > max_lines:
-            held = np.sort(generator.choice(held, max_lines, replace=False))
+        if held.size > _MAX_LINES:
+            held = np.sort(generator.choice(held, _MAX_LINES, replace=False))
         train = subset(lines, np.flatnonzero(fold != f))
-        partner = None
-        if contrast is not None and held.size > 1:
-            partner = pseudo_cells.related(lines.x[held], None if lines.lineage is None else lines.lineage[held])
-        drawn = pseudo_cells.draw(
-            lines.x[held], seen, generator, n_per_line, background=whole, partner=partner, contrast=contrast or 1.0
-        )
+        drawn = pseudo_cells.draw(lines.x[held], seen, generator, _PER_LINE, whole)
         target = Cells(pseudo_cells.Table(drawn.x), sample.scaled)
         truth = lines.y[held]
         for c, predicted in enumerate(fit(train, target, candidates, lines.x[held])):
@@ -262,19 +220,14 @@ def _pseudo(
                 parts[c, f, held[was], drug] = summed[was]
                 median = np.array([_median(predicted.cells[drawn.line == i, drug]) for i in range(held.size)])
                 by_line[c, f, drug] = np.nansum(validation.rank_parts(median, truth[:, drug]))
-                if lines.binary[drug]:
-                    by_class[c, f, drug] = auroc(predicted.cells[known, drug], truth[drawn.line[known], drug] > 0.5)
-            if partner is not None:
-                inside[c, f, held] = _within_clouds(predicted.cells, truth, drawn)
     by_cell = np.where(np.isfinite(parts).any(axis=2), np.nansum(parts, axis=2), np.nan)
-    drugs = {"cell_rho": _mean(by_cell, 1), "line_rho": _mean(by_line, 1), "cell_auroc": _mean(by_class, 1)}
     # parts of one line: mean over drugs; folds weigh alike, so that parts over all lines add up to the mean rho
     weight = np.isfinite(by_cell).sum(axis=1, keepdims=True)[:, :, None, :]
     per_line = np.nansum(parts / np.maximum(weight, 1), axis=1)
     per_line = np.where(np.isfinite(parts).any(axis=1), per_line, np.nan)
     measured = np.isfinite(by_cell).any(axis=1).sum(axis=1)[:, None]
     lines_part = np.where(np.isfinite(per_line).any(axis=2), np.nansum(per_line, axis=2), np.nan)
-    return lines_part / np.maximum(measured, 1), None if contrast is None else _mean(inside, 1), drugs
+    return lines_part / np.maximum(measured, 1), _mean(_mean(by_cell, 1), 1), _mean(_mean(by_line, 1), 1)
 
 
 def _median(values: np.ndarray) -> float:
@@ -286,33 +239,6 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     seen = np.isfinite(values)
     total = np.where(seen, values, 0.0).sum(axis=axis)
     return np.where(seen.any(axis=axis), total / np.maximum(seen.sum(axis=axis), 1), np.nan)
-
-
-def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve, ties counted half; NaN with one class."""
-    from scipy.stats import rankdata
-
-    n = int(positive.sum())
-    if n in (0, positive.size):
-        return float("nan")
-    return float((rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (positive.size - n)))
-
-
-def _within_clouds(score: np.ndarray, truth: np.ndarray, drawn: pseudo_cells.Drawn) -> np.ndarray:
-    """For each cloud the AUROC of its more sensitive sub-clone minus one half, mean over drugs that tell them apart."""
-    spread = np.nanstd(truth, axis=0)
-    found = np.full(truth.shape[0], np.nan)
-    for i in range(truth.shape[0]):
-        rows = drawn.cloud == i
-        own = drawn.line[rows] == i
-        if own.all() or not own.any():
-            continue
-        other = drawn.line[rows][~own][0]
-        gap = truth[i] - truth[other]
-        use = np.flatnonzero(np.isfinite(gap) & (np.abs(gap) > 0.5 * spread))
-        areas = [(auroc(score[rows, d], own) - 0.5) * np.sign(gap[d]) for d in use]
-        found[i] = float(np.mean(areas)) if areas else np.nan
-    return found
 
 
 def _held_out(lines: Lines, sample: Cells, candidates: Sequence[Any], fit: Fit, fold: np.ndarray) -> list[np.ndarray]:

@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omicstl._core.random import Streams
-
 _BLOCK = 4096
 _GENES, _ROWS = 1024, 128  # of which float64 copies are made at a time
 _UNIT_SPREAD = 0.7  # natural-log spread between lines of a gene with unit variance: the median in log2(TPM + 1) screens
@@ -76,7 +74,6 @@ class Drawn(NamedTuple):
 
     x: np.ndarray  # (n_cells, p) float32
     line: np.ndarray  # (n_cells,) position of the line whose state the cell has
-    cloud: np.ndarray  # (n_cells,) position of the line in whose cloud the cell lies; `line` without sub-clones
 
 
 def count_unit(x: np.ndarray) -> np.ndarray:
@@ -218,76 +215,44 @@ def background_of(lines: np.ndarray) -> Background:
     return Background(mean, sd, natural, excess)
 
 
-def related(lines: np.ndarray, lineage: np.ndarray | None = None) -> np.ndarray:
-    """Most similar other line of each line (correlation of z-scored genes), of the same lineage where there is one."""
-    z = lines - lines.mean(axis=0)
-    z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
-    r = z @ z.T
-    if lineage is not None:
-        r = r + 4.0 * (lineage[:, None] == lineage[None, :])
-    np.fill_diagonal(r, -np.inf)
-    return r.argmax(axis=1)
-
-
 def draw(
     lines: np.ndarray,
-    cells: np.ndarray | Platform,
-    random: Streams | np.random.Generator,
-    n_per_line: int | np.ndarray = 25,
-    *,
-    background: np.ndarray | Background | None = None,
-    scaled: bool = False,
-    totals: np.ndarray | None = None,
-    partner: np.ndarray | None = None,
-    contrast: float = 1.0,
+    seen: Platform,
+    generator: np.random.Generator,
+    n_per_line: int | np.ndarray,
+    whole: Background,
 ) -> Drawn:
     """Draw pseudo-cells of held-out lines as the target's platform would show them.
 
     Parameters
     ----------
     lines
-        Held-out lines (n, p), log expression or z-scores; genes in the order of `cells`.
-    cells
-        A sample of the target's cells, or the platform estimated from it.
+        Held-out lines (n, p), log expression or z-scores; genes in the order of the platform.
+    seen
+        The platform, estimated from a sample of the target's cells.
+    generator
+        Generator.
     n_per_line
         Cells of each line, one number or one a line.
-    background
-        All lines, for the centre and spread of each gene, or what `background_of` tells of them. `None`: `lines`.
-    partner
-        For each line the position of another one (see `related`): every cloud then holds two sub-clones, half its
-        cells in the state of the line and half in that of its partner, around their common mean.
-    contrast
-        Distance between the sub-clones of a cloud as a share of that between the two lines.
+    whole
+        What `background_of` tells of all lines.
 
     Returns
     -------
-    Rows on the scale of the target, the line whose state each has, and the line of its cloud.
+    Rows on the scale of the target, and the line whose state each has.
     """
-    generator = random if isinstance(random, np.random.Generator) else random.generator("pseudo_cells")
-    seen = cells if isinstance(cells, Platform) else platform(cells, scaled=scaled, totals=totals)
-    whole = (
-        background if isinstance(background, Background) else background_of(lines if background is None else background)
-    )
-    z = np.clip((lines - whole.mean) / whole.sd, -_CLIP, _CLIP)
-    cloud = np.repeat(np.arange(lines.shape[0]), n_per_line)
-    line = cloud.copy()
-    state, own = z, line  # states, and which of them each cell has
-    if partner is not None:
-        size = np.bincount(cloud, minlength=lines.shape[0])
-        place = np.arange(line.size) - np.repeat(np.cumsum(size) - size, size)
-        line = np.where(place >= size[cloud] // 2, partner[cloud], line)
-        middle = 0.5 * (z + z[partner])
-        state, own = middle[cloud] + contrast * (z[line] - middle[cloud]), np.arange(line.size)
+    state = np.clip((lines - whole.mean) / whole.sd, -_CLIP, _CLIP)
+    line = np.repeat(np.arange(lines.shape[0]), n_per_line)
     if seen.scaled:
-        x = seen.signal * state[own] + seen.residual[generator.integers(seen.residual.shape[0], size=line.size)]
-        return Drawn(x.astype(np.float32), line, cloud)
+        x = seen.signal * state[line] + seen.residual[generator.integers(seen.residual.shape[0], size=line.size)]
+        return Drawn(x.astype(np.float32), line)
     level = seen.level - whole.excess  # lines on average have the target's level
     state *= whole.natural
     state += level
     rate = np.exp(state, out=state)
     rate /= rate.sum(axis=1, keepdims=True)
     like = generator.integers(seen.depth.size, size=line.size)
-    rate = rate[own]
+    rate = rate[line]
     rate *= seen.depth[like, None]
     x = np.empty(rate.shape, np.float32)
     blocks = [slice(low, low + _ROWS) for low in range(0, len(rate), _ROWS)]
@@ -296,4 +261,4 @@ def draw(
     for rows in blocks:
         x[rows] = generator.poisson(rate[rows])
     x /= seen.unit[like, None].astype(np.float32)
-    return Drawn(np.log1p(x, out=x), line, cloud)
+    return Drawn(np.log1p(x, out=x), line)

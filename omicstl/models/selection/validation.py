@@ -59,12 +59,10 @@ def lineage_folds(groups: np.ndarray | None, n: int, n_folds: int, generator: np
     return fold[index]
 
 
-def leading_components(
-    lines: np.ndarray, cells: np.ndarray, n_comps: int = _MAX_DIMENSIONS
-) -> tuple[np.ndarray, np.ndarray]:
+def leading_components(lines: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Leading components of both together, each domain z-scored by itself and with unit spread overall."""
     both = np.concatenate([standardised(lines), standardised(cells)])
-    k = int(min(n_comps, _MAX_DIMENSIONS, both.shape[0] - 1, both.shape[1]))
+    k = int(min(_MAX_DIMENSIONS, both.shape[0] - 1, both.shape[1]))
     score = leading(both, k)
     score = score / np.maximum(score.std(axis=0), 1e-12)
     return score[: len(lines)], score[len(lines) :]

@@ -25,6 +25,7 @@ from . import tests
 KINDS = ("none", "covariate", "label", "concept")
 BLIND_KINDS = ("none or concept", "covariate or concept", "label or other")
 LEAST_LABELS = 20
+PERMUTATIONS = 200
 BLIND = (
     "Without labels in the target nothing can tell whether the relation of features to labels is the same there "
     "(concept shift)."
@@ -67,7 +68,6 @@ def name_shift(
     n_classes: int,
     random: Streams,
     alpha: float = 0.01,
-    n_permutations: int = 200,
 ) -> Shift:
     """
     Name the shift from tests of what stays the same.
@@ -80,7 +80,7 @@ def name_shift(
         middle, spread = y_source[known].mean(), y_source[known].std()
         y_source, y_target = (y_source - middle) / spread, (y_target - middle) / spread
     design = tests.basis(y_source[known], n_classes)
-    marginal = tests.same_marginal(source, target, random.generator("marginal"), n_permutations)
+    marginal = tests.same_marginal(source, target, random.generator("marginal"), PERMUTATIONS)
     mixture = tests.explained_by_labels(source[known], design, target)
     checks = [
         Check("P(x)", *marginal, "means and Gaussian kernels"),

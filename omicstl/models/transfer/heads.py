@@ -62,6 +62,23 @@ def class_weights(task: Task, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return out
 
 
+class Known(NamedTuple):
+    """The rows of n that a head is fitted on, and what is left out together."""
+
+    x: np.ndarray  # (m, r)
+    y: np.ndarray  # (m, t)
+    weights: np.ndarray  # (m,) mean 1
+    groups: np.ndarray | None  # (m,)
+    rows: np.ndarray  # (m,) their positions
+    n: int
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values (m, c) at the positions of their rows, (n, c); NaN elsewhere."""
+        out = np.full((self.n, values.shape[1]), np.nan)
+        out[self.rows] = values
+        return out
+
+
 def fit_head(
     task: Task,
     x: np.ndarray,
@@ -93,35 +110,21 @@ def fit_head(
     if task.kind == REGRESSION:
         found = masked_ridge(inner, labels, grid, groups=own, weights=share)
         b, b0 = np.nan_to_num(found.coefficients), np.nan_to_num(found.intercept)
-        return Head(b, b0, found.penalty, _spread(found.left_out, rows, n))
+        return Head(b, b0, found.penalty, Known(inner, labels, share, own, rows, n).spread(found.left_out))
     grid = grid / 4  # the curvature of the logistic loss
     wide = inner.shape[1] > len(inner)
     space = row_space(inner) if wide else None  # coefficients lie in the space of the rows
-    inner = space.rows if space is not None else inner
+    known = Known(space.rows if space is not None else inner, labels, share, own, rows, n)
     if task.kind == MULTINOMIAL:
-        head = _several(task, inner, labels, share, own, grid, rows, n, outside)
+        head = _several(task, known, grid, outside)
     else:
-        head = _each(inner, labels, share, own, grid, rows, n, balanced and task.kind == MULTILABEL)
+        head = _each(known, grid, balanced and task.kind == MULTILABEL)
     return head if space is None else head._replace(coefficients=space.basis @ head.coefficients)
 
 
-def _spread(values: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
-    out = np.full((n, values.shape[1]), np.nan)
-    out[rows] = values
-    return out
-
-
-def _each(
-    x: np.ndarray,
-    y: np.ndarray,
-    w: np.ndarray,
-    groups: np.ndarray | None,
-    grid: np.ndarray,
-    rows: np.ndarray,
-    n: int,
-    balanced: bool,
-) -> Head:
+def _each(given: Known, grid: np.ndarray, balanced: bool) -> Head:
     """One or several columns of 0 and 1, each with its own penalty."""
+    x, y, w, groups = given.x, given.y, given.weights, given.groups
     t = y.shape[1]
     b, b0, penalty, left = np.zeros((x.shape[1], t)), np.zeros(t), np.full(t, np.nan), np.full((len(x), t), np.nan)
     for j in range(t):
@@ -142,7 +145,7 @@ def _each(
         best = _best(fit.risk)
         b[:, j], b0[j], penalty[j] = fit.coefficients[best], fit.intercept[best], grid[best]
         left[known, j] = fit.left_out[best]
-    return Head(b, b0, penalty, _spread(left, rows, n))
+    return Head(b, b0, penalty, given.spread(left))
 
 
 def _best(risk: np.ndarray) -> int:
@@ -150,18 +153,10 @@ def _best(risk: np.ndarray) -> int:
     return int(len(risk) - 1 - np.argmin(risk[::-1]))
 
 
-def _several(
-    task: Task,
-    x: np.ndarray,
-    y: np.ndarray,
-    w: np.ndarray,
-    groups: np.ndarray | None,
-    grid: np.ndarray,
-    rows: np.ndarray,
-    n: int,
-    outside: bool,
-) -> Head:
-    codes = y[:, 0].astype(np.int64)
+def _several(task: Task, given: Known, grid: np.ndarray, outside: bool) -> Head:
+    """One column of several classes, with one penalty."""
+    x, w, groups = given.x, given.weights, given.groups
+    codes = given.y[:, 0].astype(np.int64)
     c = len(task.names)
     risk = np.zeros(len(grid))
     for code in np.unique(codes):
@@ -180,7 +175,7 @@ def _several(
                 continue
             part = logistic.multinomial(x[~held], codes[~held], c, penalty, weights=w[~held])
             left[held] = x[held] @ part.coefficients + part.intercept
-    return Head(fit.coefficients, fit.intercept, np.full(c, penalty), _spread(left, rows, n))
+    return Head(fit.coefficients, fit.intercept, np.full(c, penalty), given.spread(left))
 
 
 def folds(strata: np.ndarray | None, groups: np.ndarray | None, k: int, generator: np.random.Generator) -> np.ndarray:

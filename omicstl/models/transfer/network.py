@@ -32,7 +32,7 @@ BYTE = 128  # levels of the share of values that are dropped
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkProgram:
     """What decides a network and its training; equal ones share their compiled program."""
 
     n_in: int
@@ -78,7 +78,7 @@ class NetworkConfig:
 class Network(nnx.Module):
     """Encoder, heads and decoder."""
 
-    def __init__(self, config: NetworkConfig, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: NetworkProgram, *, rngs: nnx.Rngs) -> None:
         last = config.hidden[-1] if config.hidden else config.n_in
         self.hidden = modules.Hidden(config.n_in, config.hidden, rngs=rngs)
         self.latent = nnx.Linear(last, config.n_latent, rngs=rngs)
@@ -127,7 +127,7 @@ class Pair(NamedTuple):
     edge: Any
 
 
-def two_domains(config: NetworkConfig, key: jax.Array, step: jax.Array) -> Pair:
+def two_domains(config: NetworkProgram, key: jax.Array, step: jax.Array) -> Pair:
     """Rows of a step: a pure function of the key and the step, each domain in epochs of its own."""
     size = -(-config.n_source // config.steps_per_epoch)  # equal batches, none short by more than a few rows
     source = samplers.shuffled(jax.random.fold_in(key, 0), step, config.n_source, size)
@@ -138,14 +138,14 @@ def two_domains(config: NetworkConfig, key: jax.Array, step: jax.Array) -> Pair:
 
 
 @cache
-def parts(config: NetworkConfig) -> tuple[nnx.GraphDef, Any]:
+def parts(config: NetworkProgram) -> tuple[nnx.GraphDef, Any]:
     """The structure of the network and the shapes of its weights; no array is made."""
     split: Any = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=nnx.Rngs(0))), nnx.Param)
     return split
 
 
 @cache
-def program(config: NetworkConfig) -> Program:
+def program(config: NetworkProgram) -> Program:
     """The training of one member.
 
     ``data``: ``source`` (n, p) and ``target`` (m, p) float32, about standardised; ``noise`` (p,) or (p, p), see
@@ -166,7 +166,7 @@ def program(config: NetworkConfig) -> Program:
 
 
 @cache
-def _optimiser(config: NetworkConfig) -> optax.GradientTransformation:
+def _optimiser(config: NetworkProgram) -> optax.GradientTransformation:
     rate = optax.cosine_decay_schedule(config.learning_rate, config.n_steps)
     decayed = partial(jax.tree.map, lambda leaf: leaf.ndim > 1)
     return optax.adamw(rate, weight_decay=config.weight_decay, mask=decayed)
@@ -182,7 +182,7 @@ def clipped(slope: Any, most: float) -> Any:
     return jax.tree.map(lambda leaf: leaf * factor, slope)
 
 
-def begin(config: NetworkConfig, random: Streams, member: int, own: Own) -> State:
+def begin(config: NetworkProgram, random: Streams, member: int, own: Own) -> State:
     """The state of a member before its first step, from its own streams."""
     generator = random.generator("network", member)
     network = jax.tree_util.tree_map_with_path(partial(_first, generator), parts(config)[1])
@@ -224,7 +224,7 @@ def corrupted(key: jax.Array, x: jax.Array, drop: float, noise: jax.Array | None
     return x if level == 0 else jnp.where((drawn & (BYTE - 1)) >= level, x * (BYTE / (BYTE - level)), 0)
 
 
-def outputs_loss(config: NetworkConfig, data: Arrays, value: jax.Array, y: jax.Array) -> jax.Array:
+def outputs_loss(config: NetworkProgram, data: Arrays, value: jax.Array, y: jax.Array) -> jax.Array:
     """Loss of each label (b, d): of one class among d, or of classes and numbers by column."""
     if config.classes:
         return label_terms.classes(value, y, config.focus)
@@ -232,14 +232,14 @@ def outputs_loss(config: NetworkConfig, data: Arrays, value: jax.Array, y: jax.A
     return jnp.where(binary, label_terms.cross_entropy(value, y, config.focus), label_terms.huber(value, y))
 
 
-def probabilities(config: NetworkConfig, data: Arrays, value: jax.Array) -> jax.Array:
+def probabilities(config: NetworkProgram, data: Arrays, value: jax.Array) -> jax.Array:
     """What terms of predictions see."""
     if config.classes:
         return jax.nn.softmax(value, axis=1)
     return jnp.where(data["binary"][None, :] > 0, jax.nn.sigmoid(value), value)
 
 
-def entropies(config: NetworkConfig, data: Arrays, predicted: jax.Array) -> jax.Array:
+def entropies(config: NetworkProgram, data: Arrays, predicted: jax.Array) -> jax.Array:
     """Entropy (b,) of what is predicted: of one class among d, or the mean over columns that are classes; numbers have none."""
     if config.classes:
         return -jnp.sum(predicted * jnp.log(jnp.maximum(predicted, 1e-12)), axis=1)
@@ -248,7 +248,7 @@ def entropies(config: NetworkConfig, data: Arrays, predicted: jax.Array) -> jax.
 
 
 def _loss(
-    config: NetworkConfig, params: Any, own: Own, data: Arrays, batch: Pair, share: jax.Array, key: jax.Array
+    config: NetworkProgram, params: Any, own: Own, data: Arrays, batch: Pair, share: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     network = nnx.merge(parts(config)[0], params["network"])
     rows, cells = batch.source.rows, batch.target.rows
@@ -299,7 +299,7 @@ def _loss(
 
 
 def _step(
-    config: NetworkConfig, carry: Carry, data: Arrays, batch: Pair, key: jax.Array
+    config: NetworkProgram, carry: Carry, data: Arrays, batch: Pair, key: jax.Array
 ) -> tuple[Carry, tuple[jax.Array, ...]]:
     share = jnp.asarray(carry.made, jnp.float32) / config.n_steps
     gradient = jax.value_and_grad(partial(_loss, config), has_aux=True)
@@ -308,7 +308,7 @@ def _step(
     return Carry(optax.apply_updates(carry.params, update), moments, carry.own, carry.made + 1), (total, *logs)
 
 
-def _evaluate(config: NetworkConfig, carry: Carry, data: Arrays) -> jax.Array:
+def _evaluate(config: NetworkProgram, carry: Carry, data: Arrays) -> jax.Array:
     """Distance of scores and labels of the rows held out, with the target's noise, the same each time; nothing is dropped."""
     network, own = nnx.merge(parts(config)[0], carry.params["network"]), carry.own
     x = data["source"][own.held]

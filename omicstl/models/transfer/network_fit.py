@@ -15,7 +15,7 @@ from omicstl.nn.divergence import diverged
 from omicstl.nn.train import State, result
 
 from . import network
-from .network import NetworkConfig, Own
+from .network import NetworkProgram, Own
 
 BLOCK_ROWS = 2048
 
@@ -81,7 +81,7 @@ def own_of(fold: np.ndarray, member: int, n_held: int, weights: Sequence[float],
 
 def train_members(
     problem: Problem,
-    config: NetworkConfig,
+    config: NetworkProgram,
     fold: np.ndarray,
     strengths: Strengths,
     candidates: Sequence[Sequence[float]],

@@ -1,4 +1,4 @@
-"""How well linear predictors rank and call labels: one number for any task, 0 without skill and 1 at best (numpy)."""
+"""How well predictions rank and call labels: correlations, and for any task one skill, 0 without any and 1 at best (numpy)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,32 @@ class Skill(NamedTuple):
     error: float
 
 
+def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson correlation of columns (n, r) with columns, or with one (n,); NaN without spread."""
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    if a.ndim > b.ndim:
+        b = b[:, None]
+    size = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(size > 0, (a * b).sum(axis=0) / size, np.nan)
+
+
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Mid-ranks from 1."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[place.reshape(-1)]
+    """Ranks from 1 down each column, ties averaged."""
+    from scipy.stats import rankdata
+
+    return rankdata(values, axis=0)
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman correlation of columns with columns, or with one."""
+    return correlation(ranks(a), ranks(b))
+
+
+def rank_correlation_of_known(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman correlation (n,) with (n,) where both are finite; NaN for fewer than three."""
+    known = np.isfinite(a) & np.isfinite(b)
+    return float(rank_correlation(a[known], b[known])) if known.sum() > 2 else float("nan")
 
 
 def rank_skill(score: np.ndarray, positive: np.ndarray) -> Skill:

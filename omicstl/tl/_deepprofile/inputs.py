@@ -20,7 +20,7 @@ from omicstl._data.run import Run
 from omicstl.models.factors.autoencoder.axes import Axes
 from omicstl.models.factors.autoencoder.rows import Data, InMemory
 from omicstl.models.factors.deepprofile.fit import Components, size_in_bytes
-from omicstl.models.factors.deepprofile.train import DeepprofileConfig, Member, Name
+from omicstl.models.factors.deepprofile.train import DeepprofileOptions, Member, Name
 from omicstl.tl._vae import inputs as shared
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def training_of(training: Training | None) -> Training:
     return training or Training()
 
 
-def checked(options: DeepprofileConfig) -> DeepprofileConfig:
+def checked(options: DeepprofileOptions) -> DeepprofileOptions:
     """Check what does not need the data."""
     check_number("n_members", options.n_members, low=1, high=100_000, integer=True)
     check_choice("clustering", options.rule, ("aligned", "published"))
@@ -113,7 +113,7 @@ def check_comps(n_comps: int | None, given: Read) -> None:
         raise ValueError(msg)
 
 
-def check_size(run: Run, given: Read, options: DeepprofileConfig) -> None:
+def check_size(run: Run, given: Read, options: DeepprofileOptions) -> None:
     """Refuse a model that could not travel in the AnnData, before the fit and not after it."""
     d, n_sizes = options.n_comps, len(options.latent_sizes)
     if d is None:
@@ -123,7 +123,7 @@ def check_size(run: Run, given: Read, options: DeepprofileConfig) -> None:
     run.check_size(size, what, "fewer `n_members` or `n_comps`")
 
 
-def settled(options: DeepprofileConfig, reduced: Components, training: Training | None) -> DeepprofileConfig:
+def settled(options: DeepprofileOptions, reduced: Components, training: Training | None) -> DeepprofileOptions:
     """The options with what the data decide: the number of components and, without `training`, of epochs.
 
     4,000 steps as far as 50 (the paper's) to 200 epochs give them. On 972 samples of blood the loss on samples held out is
@@ -154,7 +154,7 @@ class Checkpoint:
         self,
         folder: str | Path | None,
         given: Read,
-        options: DeepprofileConfig,
+        options: DeepprofileOptions,
         random: Streams,
         training: Training | None,
     ) -> None:
@@ -172,7 +172,7 @@ class Checkpoint:
         self._files.save("components", made.axes._asdict() | {"scores": made.scores})
         return made
 
-    def members(self, options: DeepprofileConfig) -> dict[Name, Member]:
+    def members(self, options: DeepprofileOptions) -> dict[Name, Member]:
         """Members that are ready."""
         if self._files is None:
             return {}
@@ -203,7 +203,7 @@ def _name(name: Name) -> str:
     return f"size{name[0]}_member{name[1]}"
 
 
-def _decisive(given: Read, options: DeepprofileConfig, random: Streams, training: Training | None) -> dict[str, Any]:
+def _decisive(given: Read, options: DeepprofileOptions, random: Streams, training: Training | None) -> dict[str, Any]:
     """All that decides a member; how many there are and how they are clustered does not.
 
     The largest latent size counts where it may decide the number of components.

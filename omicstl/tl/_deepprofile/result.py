@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.log import ConvergenceWarning, warn
-from omicstl.models.factors.deepprofile.train import DeepprofileConfig
+from omicstl.models.factors.deepprofile.train import DeepprofileOptions
 
 from .inputs import Read
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LOGS = ("loss", "reconstruction", "kl", "validation")
 
 
-def params(fit: Fit, options: DeepprofileConfig, given: Read) -> dict[str, Any]:
+def params(fit: Fit, options: DeepprofileOptions, given: Read) -> dict[str, Any]:
     """Values used, in a form that files can hold."""
     training = options.training
     return {

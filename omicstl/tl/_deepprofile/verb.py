@@ -10,7 +10,7 @@ from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
-from omicstl.models.factors.deepprofile.train import DeepprofileConfig
+from omicstl.models.factors.deepprofile.train import DeepprofileOptions
 
 from . import inputs, result
 
@@ -159,7 +159,7 @@ def deepprofile(
     >>> adata.obsm["deepprofile"].shape  # four clusters, five components
     (60, 9)
     """
-    asked = DeepprofileConfig(
+    asked = DeepprofileOptions(
         latent_sizes=inputs.sizes(latent_sizes),
         n_members=n_members,
         n_clusters=n_clusters,

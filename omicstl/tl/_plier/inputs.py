@@ -33,8 +33,8 @@ class Read(NamedTuple):
 
 
 def checked(
-    options: model_parts.PlierConfig, holdout: float, *, own_prior: bool, own_start: bool
-) -> model_parts.PlierConfig:
+    options: model_parts.PlierOptions, holdout: float, *, own_prior: bool, own_start: bool
+) -> model_parts.PlierOptions:
     """Refuse numbers out of range, and options that another one makes void, rather than ignore them."""
     if options.n_factors is not None:
         check_number("n_factors", options.n_factors, low=2, integer=True, advice="None lets the data decide.")

@@ -13,7 +13,7 @@ from omicstl._core.log import ConvergenceWarning, Progress, warn
 from omicstl._data import genesets
 from omicstl._data.run import Run
 from omicstl.models.factors import annotation
-from omicstl.models.factors.plier.model import PlierConfig, size_in_bytes
+from omicstl.models.factors.plier.model import PlierOptions, size_in_bytes
 
 if TYPE_CHECKING:
     from omicstl.models.factors.plier.fit import Fit
@@ -36,7 +36,7 @@ def check_size(run: Run, matched: genesets.MatchedSets, k: int) -> None:
     run.check_size(size, f"{k} factors of {matched.genes.size} genes", "fewer `n_factors`")
 
 
-def params(fit: Fit, options: PlierConfig) -> dict[str, Any]:
+def params(fit: Fit, options: PlierOptions) -> dict[str, Any]:
     """Options with what the data have decided, and sizes."""
     model = fit.model
     return asdict(options) | {
@@ -80,7 +80,7 @@ def sentences(fit: Fit, matched: genesets.MatchedSets) -> list[str]:
     ]
 
 
-def doubt(fit: Fit, options: PlierConfig, key: str) -> None:
+def doubt(fit: Fit, options: PlierOptions, key: str) -> None:
     if fit.stopped == "max_iter":
         warn(
             f"PLIER did not converge in {options.max_iter} iterations (relative change of B {fit.history[-1]:.1e}, `tol` "

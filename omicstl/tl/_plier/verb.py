@@ -13,7 +13,7 @@ from omicstl._core.log import progress as progress_bar
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import spread_out, start
-from omicstl.models.factors.plier.model import PlierConfig
+from omicstl.models.factors.plier.model import PlierOptions
 
 from . import inputs, result
 
@@ -168,7 +168,7 @@ def plier(
     >>> adata.obsm["plier"].shape, adata.varm["plier"].shape
     ((60, 5), (500, 5))
     """
-    asked = PlierConfig(
+    asked = PlierOptions(
         n_factors=n_factors,
         annotated_fraction=annotated_fraction,
         max_rank=max_rank,
@@ -186,12 +186,13 @@ def plier(
     read = inputs.read(adata, gene_sets, layer, min_genes, n_factors, gram=init_scores is None)
     heldout = inputs.heldout(read.matched, holdout, holdout_prior, random.generator("holdout"))
     first = inputs.init_scores(init_scores, read.rows.n_rows, n_factors)
-    from omicstl.models.factors.plier.fit import Prior, fit_plier
+    from omicstl.models.factors.plier.fit import Prior, Watch, fit_plier
 
     prior = Prior(read.matched.genes, read.matched.names, read.matched.membership, heldout)
     check = partial(result.check_size, run, read.matched)
     with progress_bar(max_iter, "PLIER", progress) as bar:
-        fit = fit_plier(read.data, read.rows, prior, options, random, first, result.reporter(bar), check)
+        watch = Watch(result.reporter(bar), check)
+        fit = fit_plier(read.data, read.rows, prior, options, random, init_scores=first, watch=watch)
     result.doubt(fit, options, key_added)  # before anything is written, in case that warnings are errors
     written = run.commit(
         result.about(fit, read.matched),

@@ -25,19 +25,8 @@ def score(model: EncoderModel, adata: AnnData, matched: Matched, missing: str) -
     source = encoder_projection.gaussian(model)
     part = encoder_projection.panel(source, matched.present)
     how = encoder_projection.completion(source, matched.present, part, missing)
-    rows = matched.rows.rows
-    found = encoder_projection.score_rows(
-        model,
-        rows.blocks(),
-        rows.n_rows,
-        how,
-        part,
-        matched.centre,
-        matched.scale,
-        matched.mean,
-        matched.orders(),
-        None if codes is None else codes.matrix,
-    )
+    matrix = None if codes is None else codes.matrix
+    found = encoder_projection.score_rows(model, matched.standardised(), how, part, matched.orders(), matrix)
     params: dict[str, Any] = {} if codes is None else {"covariates": codes.names}
     if matched.target_sum is not None:
         params["target_sum"] = matched.target_sum

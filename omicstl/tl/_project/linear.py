@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 def score(model: LinearModel, matched: Matched, missing: str) -> Found:
     """Score rows on the loadings of the genes at hand."""
     part = projection.panel(model, matched.present, missing)
-    rows = matched.rows.rows
-    scored = projection.score_rows(
-        rows.blocks(), rows.n_rows, part, matched.centre, matched.scale, matched.mean, matched.orders()
-    )
+    scored = projection.score_rows(matched.standardised(), part, matched.orders())
     return Found(
         scored=scored,
         factor=projection.factor_quality(model, matched.present, part),

@@ -45,10 +45,7 @@ def score(model: GeneModules, matched: Matched, missing: str) -> Found:
             f"observation: {listed(empty)}.",
             TransferWarning,
         )
-    rows = matched.rows.rows
-    scored = gene_modules.score_rows(
-        model, rows.blocks(), rows.n_rows, part, matched.centre, matched.scale, matched.mean, matched.orders()
-    )
+    scored = gene_modules.score_rows(model, matched.standardised(), part, matched.orders())
     return Found(
         scored=scored,
         factor=gene_modules.factor_quality(model, part),

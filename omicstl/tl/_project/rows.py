@@ -11,6 +11,7 @@ from omicstl._data import adata as reader
 from omicstl._data.features import check_overlap, match_features
 from omicstl._data.obsm import read_obsm
 from omicstl.kernels import stats
+from omicstl.models.factors.projection import Standardised
 
 from . import counts as counts_of, units as units_of
 
@@ -38,6 +39,11 @@ class Matched(NamedTuple):
         """Permutations of the genes for the null of R²."""
         n = 20 if self.rows.rows.n_rows <= 10_000 else 4
         return [streams(0).generator("permuted genes", i).permutation(self.present.size) for i in range(n)]
+
+    def standardised(self) -> Standardised:
+        """Rows as a projection takes them."""
+        rows = self.rows.rows
+        return Standardised(rows.blocks(), rows.n_rows, self.centre, self.scale, self.mean)
 
 
 def match(

@@ -172,7 +172,7 @@ class Levels(NamedTuple):
 
         def linear(part: Lines, cells: Cells, candidates: Sequence[Any], held: np.ndarray) -> list[Predicted]:
             ways = [fitted.align for _ in candidates]
-            return align_selection.predicted(part, cells, ways, held, ridge, self.random, known=known(part))
+            return align_selection.predicted(known(part), cells, ways, held, self.random)
 
         sizes = network.sizes_of(lines, target.cells, fitted.maps.shape[1], mask)
         with progress_bar(None, "linear or networks", self.progress) as bar:

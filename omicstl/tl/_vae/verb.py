@@ -209,22 +209,15 @@ def vae(
     inputs.check_size(run, expression, options, seen)
     data, codes = inputs.data(expression, summary, used, likelihood, seen)
     folder = inputs.checkpoint(checkpoint, expression, units, seen, options, random)
-    from omicstl.models.factors.vae.fit import fit_vae, n_steps
+    from omicstl.models.factors.vae.fit import Design, Running, fit_vae, n_steps
 
     names = units.names if units is not None else inputs.unit_names(options.n_factors)
+    design = Design(expression.var_names, names, None if units is None else units.mask, codes)
     with progress_bar(n_steps(options, data), "VAE", progress) as bar:
-        fit = fit_vae(
-            data,
-            codes,
-            expression.var_names,
-            names,
-            None if units is None else units.mask,
-            options,
-            random,
-            bar.update,
-            resume=None if folder is None else folder.load_running("vae"),
-            save=None if folder is None else partial(folder.save_running, "vae"),
-        )
+        running = Running(bar.update)
+        if folder is not None:
+            running = Running(bar.update, partial(folder.save_running, "vae"), folder.load_running("vae"))
+        fit = fit_vae(data, design, options, random, running)
     params = result.params(fit, options) | {
         "batch_key": batch_key,
         "covariates": np.array(list(covariates), dtype=object),

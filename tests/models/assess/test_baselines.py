@@ -64,7 +64,7 @@ def test_what_is_not_possible_says_so(case) -> None:
     assert baselines.unaligned(source, space, lines, raw, True).score is None
     assert baselines.untrained().note.startswith("not checked")
     assert baselines.general(source, space, None, np.nan).score is None
-    found = baselines.fitted_baselines(source, space, lines, raw, False, 0, "fast", streams(0))
+    found = baselines.fitted_baselines(source, space, lines, raw, False, "fast", streams(0))
     assert {row.name: row.score is None for row in found} == {
         "ridge": False, "unaligned ridge": False, "boosting": True, "unaligned network": True
     }  # fmt: skip

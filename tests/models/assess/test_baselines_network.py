@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from omicstl._core.random import streams
 from omicstl.models.assess import baselines_network
@@ -48,14 +47,6 @@ def test_one_ensemble_for_all_drugs_that_were_asked_for(lines, monkeypatch) -> N
     np.testing.assert_array_equal(cells.rows.take(np.arange(8)), raw)
     assert [row.score.tolist() for row in found] == [list(range(8)), [-i for i in range(8)]]
     assert all(-1 < row.source_rho < 1 and "no alignment term" in row.note for row in found)
-
-
-def test_rank_correlation_of_lines_left_out() -> None:
-    random = np.random.default_rng(2)
-    score, y = random.normal(size=40), random.normal(size=40)
-    y[:5] = np.nan
-    assert baselines_network._left_out(score, y) == pytest.approx(spearmanr(score[5:], y[5:])[0])
-    assert np.isnan(baselines_network._left_out(score[:6], y[:6]))
 
 
 def test_what_was_not_trained_says_why(lines, monkeypatch) -> None:

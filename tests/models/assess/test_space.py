@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge as Peer
 
 from omicstl.models.assess import space as kernel
@@ -70,14 +69,6 @@ def test_weights_of_genes_give_the_score_of_components() -> None:
     np.testing.assert_allclose(
         space.cells @ space.weights(coefficients), space.cell_coords @ coefficients, rtol=1e-3, atol=1e-3
     )
-
-
-def test_rank_correlation_is_spearman() -> None:
-    random = np.random.default_rng(0)
-    a, b = random.integers(0, 5, (30, 4)).astype(float), random.normal(size=30)
-    expected = [spearmanr(a[:, j], b)[0] for j in range(4)]
-    np.testing.assert_allclose(kernel.rank_correlation(a, b), expected, atol=1e-12)
-    assert np.isnan(kernel.rank_correlation(np.ones(30), b))
 
 
 def test_centre_within() -> None:

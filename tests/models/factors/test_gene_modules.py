@@ -7,6 +7,7 @@ import pytest
 
 import omicstl as otl
 from omicstl.models.factors import gene_modules
+from omicstl.models.factors.projection import Standardised
 from omicstl.models.kinds import from_dict
 from tests.contract.cases import cohort
 
@@ -74,9 +75,8 @@ def test_a_part_of_a_module_agrees_with_the_whole_as_expected():
     zeros = gene_modules.factor_quality(model, gene_modules.panel(model, present, "mean"))
     np.testing.assert_allclose(zeros.expected_slope, [7 / 30, 3 / 12, 0])
 
-    scored = gene_modules.score_rows(
-        model, [z[:, present]], 4000, part, np.zeros(10), np.ones(10), np.zeros(10), [np.arange(10)]
-    )
+    rows = Standardised([z[:, present]], 4000, np.zeros(10), np.ones(10), np.zeros(10))
+    scored = gene_modules.score_rows(model, rows, part, [np.arange(10)])
     size = np.sum(z[:, present] ** 2, axis=1)
     assert np.sum(scored.r2 * size) / np.sum(size) == pytest.approx(gene_modules.expected_r2(model, part), abs=0.02)
     np.testing.assert_allclose(scored.r2, scored.r2_null)  # a permutation that moves nothing
@@ -89,7 +89,7 @@ def test_r2_is_that_of_a_loop(model, fitted):
     part = gene_modules.panel(model, present, "model")
     order = np.random.default_rng(0).permutation(present.size)
     zero, one = np.zeros(present.size), np.ones(present.size)
-    scored = gene_modules.score_rows(model, [z[:2], z[2:]], 5, part, zero, one, zero, [order])
+    scored = gene_modules.score_rows(model, Standardised([z[:2], z[2:]], 5, zero, one, zero), part, [order])
     for labels, found in ((part.labels, scored.r2), (part.labels[order], scored.r2_null)):
         for row, value in zip(z, found, strict=True):
             left = 0.0

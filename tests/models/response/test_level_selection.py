@@ -127,7 +127,7 @@ def test_a_network_wins_where_the_response_bends_and_only_there(bent):
     other = network_refit.refit_of(network, 0.0, sizes, streams(0), training, n_members=2)
 
     def linear(part, target, candidates, held):
-        return align_selection.predicted(part, target, ["denoise"], held, ridge, streams(0))
+        return align_selection.predicted(align_selection.OfLines(part, ridge), target, ["denoise"], held, streams(0))
 
     found = level_selection.choose(lines, cells, (linear, other), streams(0))
     assert found.taken is bent

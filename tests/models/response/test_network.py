@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from response_sim import simulate
+from response_sim import auroc, simulate
 
 from omicstl._core.options.alignment import Mmd
 from omicstl._core.options.response_network import ResponseNetwork
@@ -16,7 +16,7 @@ from omicstl._core.random import streams
 from omicstl.models import kinds
 from omicstl.models.response import network, network_refit
 from omicstl.models.response.network_model import NetworkModel
-from omicstl.models.selection.criteria import auroc, subset
+from omicstl.models.selection.criteria import subset
 from omicstl.models.selection.pseudo_cells import Table
 from omicstl.models.transfer.network_fit import forward
 from omicstl.models.transfer.screen import Cells, Lines

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from response_sim import auroc, simulate
+from response_sim import auroc, drawn_of, simulate
 
 from omicstl._core.random import streams
 from omicstl.kernels import knn_smooth
-from omicstl.models.response import smoothing_selection
-from omicstl.models.selection import pseudo_cells
+from omicstl.kernels.principal import leading
+from omicstl.models.response import smoothing, smoothing_selection
 
 
 def z_of(x):
@@ -22,7 +22,7 @@ def gene_weights(x, y, penalty):
 
 
 def smoothed(z, score, strength):
-    near, _ = knn_smooth.neighbours(smoothing_selection.leading(z, 30), 15)
+    near, _ = knn_smooth.neighbours(leading(z, 30), 15)
     return knn_smooth.smooth(knn_smooth.graph_of(near), score, strength).scores
 
 
@@ -46,15 +46,15 @@ def test_what_differs_within_a_clone_is_not_erased(subclones, sep):
 
 def test_cells_of_distinct_lines_are_smoothed():
     sim = simulate(1, n=200, m=400, p=400, umi=1200)
-    drawn = pseudo_cells.draw(sim.x[:30], sim.cells, streams(0), 20, background=sim.x)
+    drawn = drawn_of(sim.x[:30], sim.cells, streams(0), 20, background=sim.x)
     z, weights = z_of(drawn.x), gene_weights(sim.x[30:], sim.y[30:], 400.0)
     found = smoothing_selection.choose(z, weights, streams(0))
-    assert found.common >= 1
+    assert found.strength[0] >= 1
     score = z @ weights
     true = sim.y[:30, 0][drawn.line]
     before, after = (np.corrcoef(s[:, 0], true)[0, 1] for s in (score, smoothed(z, score, found.strength[0])))
     assert after > before + 0.05
-    assert found.overall.shape == found.within.shape == (len(smoothing_selection.STRENGTHS), 1)
+    assert found.overall.shape == found.within.shape == (len(smoothing.STRENGTHS), 1)
 
 
 def test_noise_is_not_smoothed():
@@ -63,29 +63,7 @@ def test_noise_is_not_smoothed():
     assert (found.strength == 0).mean() >= 0.85
 
 
-def test_parts_of_counts_join_in():
-    """Parts of the counts whose scores agree only without neighbours speak against smoothing."""
-    rng = np.random.default_rng(1)
-    weights = rng.normal(size=(100, 1))
-    group = rng.normal(size=(20, 10)) @ rng.normal(size=(10, 100)) + 0.1 * rng.normal(size=(20, 1)) * weights.T
-    z = np.repeat(group, 20, axis=0) + rng.normal(size=(400, 100))
-    without = smoothing_selection.choose(z, weights, streams(0)).common
-    assert without >= 1
-    own = z + rng.normal(size=(400, 1)) * weights.T  # a state of each cell by itself
-    part = rng.normal(size=z.shape), own
-    alone = part[0] + 2 * own, own
-    assert smoothing_selection.choose(z, weights, streams(0), divided=[alone]).common < without / 2
-
-
 def test_too_few_cells_are_left_alone():
     found = smoothing_selection.choose(np.ones((10, 50)), np.ones((50, 2)), streams(0))
     np.testing.assert_array_equal(found.strength, 0)
     assert np.isnan(found.overall).all()
-
-
-def test_leading_components_against_svd():
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 80)) * 5 + rng.normal(size=(60, 80)) * 0.1
-    u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    found = smoothing_selection.leading(x, 5)
-    np.testing.assert_allclose(np.abs(np.sum(found / s[:5] * u[:, :5], axis=0)), 1, atol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from response_sim import ridge_scores, simulate
+from response_sim import drawn_of, ridge_scores, simulate
 from scipy import stats
 
 from omicstl._core.random import streams
@@ -18,7 +18,7 @@ def sim():
 
 @pytest.fixture(scope="module")
 def drawn(sim):
-    return pseudo_cells.draw(sim.x[:20], sim.cells, streams(0), 25, background=sim.x, totals=np.asarray(sim.totals))
+    return drawn_of(sim.x[:20], sim.cells, streams(0), 25, background=sim.x, totals=np.asarray(sim.totals))
 
 
 def test_known_negative_binomial_is_found_again():
@@ -56,7 +56,7 @@ def test_counts_come_back_without_totals(sim):
 
 
 def test_depth_drop_out_and_levels_are_the_targets(sim):
-    drawn = pseudo_cells.draw(sim.x, sim.cells, streams(1), 8, totals=sim.totals)
+    drawn = drawn_of(sim.x, sim.cells, streams(1), 8, totals=sim.totals)
     assert (drawn.x == 0).mean() == pytest.approx((sim.cells == 0).mean(), abs=0.04)
     assert np.corrcoef(drawn.x.mean(0), sim.cells.mean(0))[0, 1] > 0.95
     # not the level of the lines, which sit on another platform
@@ -76,35 +76,16 @@ def test_a_pseudo_cell_has_the_state_of_its_line(sim, drawn):
     assert stats.spearmanr(score, sim.y[:20, 0][drawn.line]).statistic > 0.3
 
 
-def test_clouds_hold_two_related_lines(sim):
-    lines, lineage = sim.x[:20], sim.lineage[:20]
-    partner = pseudo_cells.related(lines, lineage)
-    assert (partner != np.arange(20)).all()
-    has_kin = [(lineage == lineage[i]).sum() > 1 for i in range(20)]
-    assert all(lineage[partner[i]] == lineage[i] for i in range(20) if has_kin[i])
-    drawn = pseudo_cells.draw(lines, sim.cells, streams(0), 10, background=sim.x, partner=partner, contrast=0.0)
-    assert ((drawn.line == drawn.cloud).reshape(20, 10).sum(1) == 5).all()
-    wide = pseudo_cells.draw(lines, sim.cells, streams(0), 200, background=sim.x, partner=partner, contrast=1.0)
-
-    def apart(table, i):
-        own = table.line == table.cloud
-        a, b = (table.x[(table.cloud == i) & side].mean(0) for side in (own, ~own))
-        return np.linalg.norm(a - b)
-
-    none = pseudo_cells.draw(lines, sim.cells, streams(0), 200, background=sim.x, partner=partner, contrast=0.0)
-    assert np.mean([apart(wide, i) / apart(none, i) for i in range(20)]) > 2
-
-
 def test_z_scores_get_noise_like_the_targets(sim):
     scaled = (sim.cells - sim.cells.mean(0)) / (sim.cells.std(0) + 1e-6)
     z = (sim.x - sim.x.mean(0)) / sim.x.std(0)
-    drawn = pseudo_cells.draw(z, scaled, streams(0), 10, scaled=True)
+    drawn = drawn_of(z, scaled, streams(0), 10, scaled=True)
     # Lines have unit variance in every gene, so the sum of both parts has the target's.
     np.testing.assert_allclose(drawn.x.var(0).mean(), scaled.var(0).mean(), rtol=0.1)
     score = ridge_scores(sim.x, sim.y, drawn.x)[:, 0]
     assert stats.spearmanr(score, sim.y[:, 0][drawn.line]).statistic > 0.2
     blank = np.random.default_rng(0).normal(size=(300, 300))  # cells of noise alone
-    noisy = pseudo_cells.draw(z, blank, streams(0), 10, scaled=True)
+    noisy = drawn_of(z, blank, streams(0), 10, scaled=True)
     of_noise = ridge_scores(sim.x, sim.y, noisy.x)[:, 0]
     assert (
         stats.spearmanr(of_noise, sim.y[:, 0][noisy.line]).statistic
@@ -113,23 +94,18 @@ def test_z_scores_get_noise_like_the_targets(sim):
 
 
 def test_each_line_has_its_number_of_cells(sim):
-    drawn = pseudo_cells.draw(sim.x[:3], sim.cells, streams(0), np.array([1, 5, 2]), background=sim.x)
+    drawn = drawn_of(sim.x[:3], sim.cells, streams(0), np.array([1, 5, 2]), background=sim.x)
     np.testing.assert_array_equal(np.bincount(drawn.line), [1, 5, 2])
-    pairs = pseudo_cells.draw(
-        sim.x[:3], sim.cells, streams(0), np.array([2, 6, 4]), background=sim.x, partner=np.array([1, 2, 0])
-    )
-    np.testing.assert_array_equal(np.bincount(pairs.cloud), [2, 6, 4])
-    np.testing.assert_array_equal(np.bincount(pairs.line[pairs.cloud == 1]), [0, 3, 3])
 
 
 def test_same_seed_same_cells_and_bad_input(sim, drawn):
-    again = pseudo_cells.draw(sim.x[:20], sim.cells, streams(0), 25, background=sim.x, totals=sim.totals)
+    again = drawn_of(sim.x[:20], sim.cells, streams(0), 25, background=sim.x, totals=sim.totals)
     np.testing.assert_array_equal(again.x, drawn.x)
     with pytest.raises(ValueError, match="every cell is empty"):
         pseudo_cells.platform(np.zeros((5, 4)))
     constant = sim.x[:20].copy()
     constant[:, 0] = 1.0
-    assert np.isfinite(pseudo_cells.draw(constant, sim.cells[:2], streams(0), 3).x).all()
+    assert np.isfinite(drawn_of(constant, sim.cells[:2], streams(0), 3).x).all()
 
 
 def test_rows_of_a_table():
@@ -151,10 +127,6 @@ def test_what_is_known_of_all_lines_is_what_the_lines_say(sim):
     np.testing.assert_allclose(whole.sd, sd)
     above = np.log(np.mean(np.exp(whole.natural * np.clip((sim.x - mean) / sd, -6, 6)), axis=0))
     np.testing.assert_allclose(whole.excess, above, atol=1e-12)
-    one, other = (
-        pseudo_cells.draw(sim.x[:4], sim.cells, streams(2), 5, background=given).x for given in (sim.x, whole)
-    )
-    np.testing.assert_array_equal(one, other)
 
 
 def test_dispersion_is_the_moment_estimate_around_neighbours(sim):

@@ -18,7 +18,7 @@ from omicstl.nn import train
 from omicstl.nn.state import pack, unpack
 
 N, M, P, D = 60, 50, 12, 2
-CONFIG = net.NetworkConfig(
+CONFIG = net.NetworkProgram(
     n_in=P, n_out=D, n_source=N, n_target=M, n_held=25, n_latent=4, hidden=(8,), terms=(Mmd(),), smooth=True,
     batch_size=16, n_epochs=6, learning_rate=5e-3, patience=5,
 )  # fmt: skip

@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
-from scipy.stats import rankdata, somersd
+from scipy.stats import rankdata, somersd, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from omicstl.models.transfer.heads import BINARY, MULTILABEL, MULTINOMIAL, REGRESSION, Task
-from omicstl.models.transfer.scores import concordance, rank_skill, ranks, skill
+from omicstl.models.transfer.scores import (
+    concordance,
+    rank_correlation,
+    rank_correlation_of_known,
+    rank_skill,
+    ranks,
+    skill,
+)
 
 
 def task(kind, n):
@@ -61,3 +68,19 @@ def test_one_number_for_every_kind_of_label(scores):
     number = skill(task(REGRESSION, 1), score[:, None], y).value
     assert number == pytest.approx(np.corrcoef(score[known], y[known, 0])[0, 1])
     assert np.isnan(skill(task(REGRESSION, 1), score[:, None], np.full((60, 1), np.nan)).value)
+
+
+def test_rank_correlation_is_spearman() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.integers(0, 5, (30, 4)).astype(float), random.normal(size=30)
+    expected = [spearmanr(a[:, j], b)[0] for j in range(4)]
+    np.testing.assert_allclose(rank_correlation(a, b), expected, atol=1e-12)
+    assert np.isnan(rank_correlation(np.ones(30), b))
+
+
+def test_rank_correlation_of_what_is_known() -> None:
+    random = np.random.default_rng(2)
+    score, y = random.normal(size=40), random.normal(size=40)
+    y[:5] = np.nan
+    assert rank_correlation_of_known(score, y) == pytest.approx(spearmanr(score[5:], y[5:])[0])
+    assert np.isnan(rank_correlation_of_known(score[:6], y[:6]))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -121,14 +120,3 @@ def encode(encoders: Encoders, x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray,
 def _bucket(n: int) -> int:
     """The next number of rows that has compiled code: powers of two up to 256, then multiples of it."""
     return max(1, 1 << (n - 1).bit_length()) if n <= 256 else -(-n // 256) * 256
-
-
-def chunks(encoders: Encoders, size: int) -> Iterator[Encoders]:
-    """The same encoders, `size` members at a time."""
-    cut: Any = jax.tree.map
-    for low in range(0, encoders.n_members, size):
-        yield cut(partial(_slice, low=low, high=low + size), encoders)
-
-
-def _slice(leaf: np.ndarray, low: int, high: int) -> np.ndarray:
-    return leaf[low:high]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ NOTHING: Arrays = {}
 
 
 @dataclass(frozen=True)
-class VaeConfig:
+class VaeProgram:
     """What decides a network and its training; equal ones share their compiled program."""
 
     n_in: int
@@ -55,8 +55,20 @@ class VaeConfig:
         return (n_heads, own) if self.decoder == "mlp" else (1, own + ("dropout_logit",) * (n_heads - 1))
 
 
+class Minibatch(NamedTuple):
+    """Rows of a batch: values (b, p), weights (b,) of which 0 only fills the batch, and the noise (b, k) of the draw.
+
+    `more` has what else belongs to the rows: ``covariates`` (b, c) and, for counts, ``library`` (b,), the logarithm of their totals.
+    """
+
+    x: jax.Array
+    weights: jax.Array
+    noise: jax.Array
+    more: Arrays = NOTHING
+
+
 @cache
-def parts(config: VaeConfig) -> tuple[nnx.GraphDef, Any, Any]:
+def parts(config: VaeProgram) -> tuple[nnx.GraphDef, Any, Any]:
     """The structure of the network, and the shapes of its weights and running statistics; no array is made."""
     n_heads, own = config.heads
     more = {"n_covariates": config.n_covariates, "n_heads": n_heads, "own": own, "momentum": config.momentum}
@@ -66,33 +78,30 @@ def parts(config: VaeConfig) -> tuple[nnx.GraphDef, Any, Any]:
     return split
 
 
-def merged(config: VaeConfig, params: Any, stats: Any) -> Any:
+def merged(config: VaeProgram, params: Any, stats: Any) -> Any:
     """The network with these weights and running statistics."""
     return nnx.merge(parts(config)[0], params, stats, copy=True)
 
 
 def loss(
-    config: VaeConfig,
+    config: VaeProgram,
     params: Any,
     stats: Any,
-    x: jax.Array,
-    weights: jax.Array,
-    noise: jax.Array,
-    rows: Arrays = NOTHING,
+    batch: Minibatch,
     given: Arrays = NOTHING,
     kl_share: jax.Array | float = 1.0,
 ) -> tuple[jax.Array, tuple[Any, jax.Array, jax.Array]]:
     """Mean over the batch of reconstruction and weighted divergence, each summed; and the new running statistics.
 
-    `rows` has what else belongs to the rows of `x`: ``covariates`` (b, c) and, for counts, ``library`` (b,), the logarithm of
-    their totals. `given` has what belongs to the variables: ``centre`` and ``scale`` (p,) of the encoder's input and
-    ``log_target`` (), where that is not `x` itself; and the ``mask`` (k + c, p) of a masked decoder.
+    `given` has what belongs to the variables: ``centre`` and ``scale`` (p,) of the encoder's input and ``log_target`` (), where
+    that is not the values themselves; and the ``mask`` (k + c, p) of a masked decoder.
     """
+    x, weights, noise, more = batch
     real = weights > 0
     # Rows that only fill the batch are zeroed before the network, and left out of sums by a choice, not by a product: what
     # they would give may not be finite.
     x = jnp.where(real[:, None], x, 0)
-    rows = {name: jnp.where(real[:, None] if value.ndim > 1 else real, value, 0) for name, value in rows.items()}
+    rows = {name: jnp.where(real[:, None] if value.ndim > 1 else real, value, 0) for name, value in more.items()}
     module = merged(config, params, stats)
     error, divergence = _bound(config, module, x, weights, noise, rows, given)
     n = jnp.sum(weights)
@@ -104,7 +113,7 @@ def loss(
     return total, (nnx.state(module, nnx.BatchStat), reconstruction, kl)
 
 
-def validation_loss(config: VaeConfig, kept: tuple[Any, Any], held: Arrays, given: Arrays, size: int) -> jax.Array:
+def validation_loss(config: VaeProgram, kept: tuple[Any, Any], held: Arrays, given: Arrays, size: int) -> jax.Array:
     """Mean over all held-out rows of reconstruction and divergence at its full weight, `size` rows at a time.
 
     The mean of the posterior is decoded, and batch normalisation uses its running statistics: nothing is drawn.
@@ -124,7 +133,7 @@ def validation_loss(config: VaeConfig, kept: tuple[Any, Any], held: Arrays, give
 
 
 def _bound(
-    config: VaeConfig,
+    config: VaeProgram,
     module: Any,
     x: jax.Array,
     weights: jax.Array | None,
@@ -139,7 +148,7 @@ def _bound(
     return negative_log_likelihood(config, x, outputs, own, rows), terms.kl_standard_normal(mean, logvar)
 
 
-def encoder_input(config: VaeConfig, x: jax.Array, rows: Arrays, given: Arrays) -> jax.Array:
+def encoder_input(config: VaeProgram, x: jax.Array, rows: Arrays, given: Arrays) -> jax.Array:
     """Standardised rows: of the data themselves, or of ``log1p(x / total * target)`` for counts."""
     if config.likelihood in GAUSSIAN:
         return x  # standardised before
@@ -149,7 +158,7 @@ def encoder_input(config: VaeConfig, x: jax.Array, rows: Arrays, given: Arrays) 
 
 
 def negative_log_likelihood(
-    config: VaeConfig, x: jax.Array, outputs: tuple[jax.Array, ...], own: Arrays, rows: Arrays
+    config: VaeProgram, x: jax.Array, outputs: tuple[jax.Array, ...], own: Arrays, rows: Arrays
 ) -> jax.Array:
     """Of each value (b, p), from the outputs of the decoder and what each variable has for itself."""
     kind, first = config.likelihood, outputs[0]

@@ -15,9 +15,9 @@ from omicstl._core.random import Streams
 from omicstl.nn import samplers
 from omicstl.nn.train import Program, State, start
 
-from .loss import NOTHING, VaeConfig, loss, merged, parts, validation_loss
+from .loss import NOTHING, Minibatch, VaeProgram, loss, parts, validation_loss
 
-__all__ = ["Carry", "VaeConfig", "begin", "encode", "loss", "program"]
+__all__ = ["Carry", "Minibatch", "VaeProgram", "begin", "loss", "program"]
 
 KERAS_EPSILON = 1e-7  # of Adam
 VALIDATION_ROWS = 256  # that are evaluated at a time
@@ -32,12 +32,12 @@ class Carry(NamedTuple):
     moments: Any
 
 
-def _optimiser(config: VaeConfig) -> optax.GradientTransformation:
+def _optimiser(config: VaeProgram) -> optax.GradientTransformation:
     return optax.adam(config.learning_rate, eps=KERAS_EPSILON)
 
 
 @cache
-def program(config: VaeConfig) -> Program:
+def program(config: VaeProgram) -> Program:
     """The training of one network.
 
     ``data["x"]`` (n_rows, n_in) float32 are z-scores for Gaussian likelihoods, else the data themselves; `loss` says what else
@@ -79,7 +79,7 @@ def _never_one(n_rows: int, batch_size: int, key: jax.Array, step: jax.Array) ->
     return samplers.Batch(rows, batch.weights.at[1].set(1.0))
 
 
-def begin(config: VaeConfig, random: Streams, member: int, first: Mapping[str, np.ndarray] | None = None) -> State:
+def begin(config: VaeProgram, random: Streams, member: int, first: Mapping[str, np.ndarray] | None = None) -> State:
     """The state of a member before its first step, from its own streams.
 
     `first` has first values by name: of the offsets of the decoder's outputs, ``head_0`` and ``head_1``, and of what each variable
@@ -96,7 +96,7 @@ def begin(config: VaeConfig, random: Streams, member: int, first: Mapping[str, n
 
 
 def _first(
-    config: VaeConfig,
+    config: VaeProgram,
     generator: np.random.Generator,
     given: Mapping[str, np.ndarray],
     path: tuple[Any, ...],
@@ -122,7 +122,7 @@ def _first(
 
 
 def _step(
-    config: VaeConfig, carry: Carry, data: dict[str, Any], batch: samplers.Batch, key: jax.Array
+    config: VaeProgram, carry: Carry, data: dict[str, Any], batch: samplers.Batch, key: jax.Array
 ) -> tuple[Carry, tuple[jax.Array, jax.Array, jax.Array]]:
     noise = jax.random.normal(key, (config.batch_size, config.n_latent), jnp.float32)
     arrays = {name: data[name] for name in OF_ROWS if name in data}
@@ -136,10 +136,7 @@ def _step(
     (total, (stats, reconstruction, kl)), slope = gradient(
         carry.params,
         carry.stats,
-        rows.pop("x"),
-        batch.weights,
-        noise,
-        rows,
+        Minibatch(rows.pop("x"), batch.weights, noise, rows),
         data.get("given", NOTHING),
         share,
     )
@@ -165,24 +162,13 @@ def _apart(like: Any, gathered: list[jax.Array]) -> Any:
     return jax.tree.unflatten(structure, [next(kinds[leaf.ndim > 1]) for leaf in leaves])
 
 
-def _not_negative(config: VaeConfig, path: tuple[Any, ...], value: jax.Array) -> jax.Array:
+def _not_negative(config: VaeProgram, path: tuple[Any, ...], value: jax.Array) -> jax.Array:
     """Clip the weights of latent units in the decoder, not those of covariates."""
     if "['decoder']['heads'][0]['kernel']" not in jax.tree_util.keystr(path):
         return value
     return value.at[: config.n_latent].set(jnp.maximum(value[: config.n_latent], 0))
 
 
-def _evaluate(config: VaeConfig, carry: Carry, data: dict[str, Any]) -> jax.Array:
+def _evaluate(config: VaeProgram, carry: Carry, data: dict[str, Any]) -> jax.Array:
     size = min(VALIDATION_ROWS, config.n_validation)
     return validation_loss(config, _keep(carry), data["held"], data.get("given", NOTHING), size)
-
-
-@partial(jax.jit, static_argnums=0)
-def _encode(config: VaeConfig, kept: tuple[Any, Any], x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return merged(config, *kept).encoder(x)
-
-
-def encode(config: VaeConfig, kept: tuple[Any, Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and log variance of the latent variables of rows (n, n_in), with the running statistics."""
-    mean, logvar = _encode(config, kept, jnp.asarray(x, jnp.float32))
-    return np.asarray(mean), np.asarray(logvar)

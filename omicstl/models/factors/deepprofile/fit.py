@@ -18,7 +18,7 @@ from omicstl.models.factors.autoencoder.rows import Data
 
 from .clusters import Clusters, cluster, stability
 from .model import DeepprofileModel, Embedded
-from .train import DeepprofileConfig, Hooks, Name, hidden_sizes, train_members
+from .train import DeepprofileOptions, Hooks, Name, hidden_sizes, train_members
 
 
 class Components(NamedTuple):
@@ -70,7 +70,7 @@ def fit_deepprofile(
     features: np.ndarray,
     data: Data,
     parts: Components,
-    config: DeepprofileConfig,
+    options: DeepprofileOptions,
     random: Streams,
     hooks: Hooks | None = None,
 ) -> Fit:
@@ -85,7 +85,7 @@ def fit_deepprofile(
         The data, for what standardised them.
     parts
         Components of the data.
-    config
+    options
         Options.
     random
         Streams; a member's are named by its latent size and number.
@@ -98,11 +98,11 @@ def fit_deepprofile(
         If a member's loss is not finite.
     """
     with jax.enable_x64(False):
-        done = train_members(parts.scores, config, random, hooks or Hooks())
+        done = train_members(parts.scores, options, random, hooks or Hooks())
         encoders = {
-            size: stack([_encoder(done[size, i]) for i in range(config.n_members)]) for size in config.latent_sizes
+            size: stack([_encoder(done[size, i]) for i in range(options.n_members)]) for size in options.latent_sizes
         }
-        return _assembled(features, data, parts, config, encoders, done, random)
+        return _assembled(features, data, parts, options, encoders, done, random)
 
 
 def _encoder(member: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -113,14 +113,14 @@ def _assembled(
     features: np.ndarray,
     data: Data,
     parts: Components,
-    config: DeepprofileConfig,
+    options: DeepprofileOptions,
     encoders: dict[int, Encoders],
     done: Mapping[tuple[int, int], dict[str, np.ndarray]],
     random: Streams,
 ) -> Fit:
-    size = np.concatenate([np.full(s * config.n_members, s) for s in encoders])
-    member = np.concatenate([np.repeat(np.arange(config.n_members), s) for s in encoders])
-    unit = np.concatenate([np.tile(np.arange(s), config.n_members) for s in encoders])
+    size = np.concatenate([np.full(s * options.n_members, s) for s in encoders])
+    member = np.concatenate([np.repeat(np.arange(options.n_members), s) for s in encoders])
+    unit = np.concatenate([np.tile(np.arange(s), options.n_members) for s in encoders])
     nothing = np.zeros(len(size))
     bare = DeepprofileModel(
         features=features,
@@ -136,12 +136,12 @@ def _assembled(
         node_sign=nothing + 1,
         node_centre=nothing,
         node_scale=nothing + 1,
-        rule=config.rule,
-        n_linear=min(max(config.latent_sizes), parts.scores.shape[1]) if config.linear else 0,
+        rule=options.rule,
+        n_linear=min(max(options.latent_sizes), parts.scores.shape[1]) if options.linear else 0,
         n_obs=len(parts.scores),
     )
     means, kl = _nodes(bare, parts.scores)
-    clusters = cluster(means, config.n_clusters, config.rule, random)
+    clusters = cluster(means, options.n_clusters, options.rule, random)
     model = _clustered(bare, clusters)
     embedded = model.embed_components(parts.scores)
     known = stability(means, embedded.scores[:, : model.n_clusters], size, member, clusters.label)

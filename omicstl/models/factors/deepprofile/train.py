@@ -11,7 +11,7 @@ import numpy as np
 
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
-from omicstl.models.factors.autoencoder import training as vae
+from omicstl.models.factors.autoencoder import training
 from omicstl.models.factors.autoencoder.encoders import fold
 from omicstl.models.factors.autoencoder.rows import held_out
 from omicstl.nn import ensemble
@@ -24,7 +24,7 @@ Member = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class DeepprofileConfig:
+class DeepprofileOptions:
     """Options of a fit, by the names of `tl.deepprofile`."""
 
     latent_sizes: tuple[int, ...] = (5, 10, 25, 50, 75, 100)
@@ -47,17 +47,17 @@ def hidden_sizes(n_factors: int) -> tuple[int, int]:
     return (100, 25) if n_factors <= 5 else (250, 50) if n_factors <= 10 else (250, 100)
 
 
-def n_steps(config: DeepprofileConfig, scores: np.ndarray, have: Mapping[Name, Member]) -> int:
+def n_steps(options: DeepprofileOptions, scores: np.ndarray, have: Mapping[Name, Member]) -> int:
     """Training steps of the members that are not there yet."""
-    n_held = len(_split(config, scores, None)[1])
-    each = vae.program(network(config, 1, scores.shape[1], len(scores) - n_held, n_held)).n_steps
-    return each * sum((size, i) not in have for size in config.latent_sizes for i in range(config.n_members))
+    n_held = len(_split(options, scores, None)[1])
+    each = training.program(network(options, 1, scores.shape[1], len(scores) - n_held, n_held)).n_steps
+    return each * sum((size, i) not in have for size in options.latent_sizes for i in range(options.n_members))
 
 
-def _split(config: DeepprofileConfig, scores: np.ndarray, random: Streams | None) -> tuple[np.ndarray, np.ndarray]:
+def _split(options: DeepprofileOptions, scores: np.ndarray, random: Streams | None) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0) if random is None else random.generator("validation")
     n, d = scores.shape
-    return held_out(n, d, config.training.validation, generator)
+    return held_out(n, d, options.training.validation, generator)
 
 
 @dataclass(frozen=True)
@@ -76,31 +76,31 @@ class Hooks:
     """Gets numbers of steps that were made."""
 
 
-def train_members(scores: np.ndarray, config: DeepprofileConfig, random: Streams, hooks: Hooks) -> dict[Name, Member]:
+def train_members(scores: np.ndarray, options: DeepprofileOptions, random: Streams, hooks: Hooks) -> dict[Name, Member]:
     """Train members that are not there yet; the same rows are held out of all."""
-    rows, held = _split(config, scores, random)
+    rows, held = _split(options, scores, random)
     data: dict[str, Any] = {"x": scores[rows]}
     if held.size:
         data["held"] = {"x": scores[held]}
     data, done = jax.device_put(data), dict(hooks.have)
-    for size in config.latent_sizes:
+    for size in options.latent_sizes:
         _train_size(
-            size, network(config, size, scores.shape[1], rows.size, held.size), config, data, random, hooks, done
+            size, network(options, size, scores.shape[1], rows.size, held.size), options, data, random, hooks, done
         )
     return done
 
 
 def _train_size(
     size: int,
-    settings: vae.VaeConfig,
-    config: DeepprofileConfig,
+    settings: training.VaeProgram,
+    options: DeepprofileOptions,
     data: dict[str, Any],
     random: Streams,
     hooks: Hooks,
     done: dict[Name, Member],
 ) -> None:
     def begin(i: int) -> State:
-        return resumed(vae.begin(settings, random, i), hooks.running((size, i)))
+        return resumed(training.begin(settings, random, i), hooks.running((size, i)))
 
     def save(i: int, state: State) -> None:
         if hooks.save_running is not None:
@@ -110,31 +110,31 @@ def _train_size(
         done[size, i] = _member(settings, state, f"member {i} of latent size {size}", data["x"])
         hooks.keep((size, i), done[size, i])
 
-    missing = [i for i in range(config.n_members) if (size, i) not in done]
+    missing = [i for i in range(options.n_members) if (size, i) not in done]
     kept = None if hooks.save_running is None else save
-    ensemble.run(vae.program(settings), begin, missing, data, finished, hooks.report, save=kept)
+    ensemble.run(training.program(settings), begin, missing, data, finished, hooks.report, save=kept)
 
 
-def network(config: DeepprofileConfig, size: int, n_in: int, n_rows: int, n_held: int) -> vae.VaeConfig:
+def network(options: DeepprofileOptions, size: int, n_in: int, n_rows: int, n_held: int) -> training.VaeProgram:
     """The network of a latent size."""
-    training = config.training
-    return vae.VaeConfig(
+    plan = options.training
+    return training.VaeProgram(
         n_in=n_in,
         n_latent=size,
         hidden=hidden_sizes(size),
         n_rows=n_rows,
-        batch_size=training.batch_size,
-        n_epochs=training.epochs,
-        learning_rate=training.learning_rate,
-        kl_weight=config.kl_weight,
+        batch_size=plan.batch_size,
+        n_epochs=plan.epochs,
+        learning_rate=plan.learning_rate,
+        kl_weight=options.kl_weight,
         n_validation=n_held,
-        patience=training.patience,
+        patience=plan.patience,
     )
 
 
-def _member(settings: vae.VaeConfig, state: State, name: str, scores: jax.Array) -> Member:
+def _member(settings: training.VaeProgram, state: State, name: str, scores: jax.Array) -> Member:
     """What is kept of a trained member: its encoder, and its history (epochs, 4)."""
-    program = vae.program(settings)
+    program = training.program(settings)
     wrong = diverged(program, state, name=name, learning_rate=settings.learning_rate, largest=float(abs(scores).max()))
     if wrong is not None:
         raise ValueError(wrong)

@@ -11,8 +11,8 @@ from omicstl._core.random import Streams
 from omicstl.kernels import enrichment, spectrum
 from omicstl.models.factors import annotation
 
-from .loop import Looped, iterate
-from .model import Counts, PlierConfig, PlierModel, Prepared, Rows, count_factors
+from .loop import Looped, Penalties, iterate
+from .model import Counts, PlierModel, PlierOptions, Prepared, Rows, count_factors
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -43,39 +43,50 @@ class Prior(NamedTuple):
     membership: sp.csc_array
     heldout: np.ndarray
 
+    def trained(self) -> sp.csc_array:
+        """C without what is held out."""
+        left = self.membership.copy()
+        left.data = (~self.heldout).astype(np.float64)
+        left.eliminate_zeros()
+        return left
+
+
+class Watch(NamedTuple):
+    """Who follows a fit: `report` hears of progress, `size` of the number of factors before the loop starts, and may refuse it."""
+
+    report: Callable[[int, float], None] = lambda n_iter, change: None
+    size: Callable[[int], None] = lambda n_factors: None
+
 
 def fit_plier(
     data: Prepared,
     rows: Rows,
     prior: Prior,
-    config: PlierConfig,
-    streams: Streams,
+    options: PlierOptions,
+    random: Streams,
+    *,
     init_scores: np.ndarray | None = None,
-    report: Callable[[int, float], None] = lambda n_iter, change: None,
-    check: Callable[[int], None] = lambda n_factors: None,
     singular: spectrum.Spectrum | None = None,
+    watch: Watch = Watch(),
 ) -> Fit:
-    """Fit `config` to standardised `data`; `rows` are read once more in Gram form, for the scores.
+    """Fit `options` to standardised `data`; `rows` are read once more in Gram form, for the scores.
 
-    `report` hears of progress; `check` may refuse the number of factors before the loop starts; `singular` is the
-    spectrum of `data` where it is known already.
+    `singular` is the spectrum of `data` where it is known already.
     """
     if singular is None:
         singular = decompose(data)
-    counts = count_factors(singular.values, data, config.n_factors, streams.generator("permutation"))
+    counts = count_factors(singular.values, data, options.n_factors, random.generator("permutation"))
     k = counts.used
-    check(k)
-    score_penalty = float(singular.values[k - 1]) if config.score_penalty is None else config.score_penalty
-    prior_weight = score_penalty / 2 if config.prior_weight is None else config.prior_weight
+    watch.size(k)
+    score_penalty = float(singular.values[k - 1]) if options.score_penalty is None else options.score_penalty
+    prior_weight = score_penalty / 2 if options.prior_weight is None else options.prior_weight
+    penalties = Penalties(prior_weight, score_penalty)
     if init_scores is not None:
         first = np.asarray(init_scores, dtype=np.float32)
     else:
-        first = spectrum.start_scores(singular, k, _directions(data, config, k, streams)).astype(np.float32)
+        first = spectrum.start_scores(singular, k, _directions(data, options, k, random)).astype(np.float32)
     del singular
-    trained = prior.membership.copy()
-    trained.data = (~prior.heldout).astype(np.float64)
-    trained.eliminate_zeros()
-    state = iterate(data, trained, config, first, prior_weight, score_penalty, report)
+    state = iterate(data, prior.trained(), options, first, penalties, watch.report)
     if STATUS[state.status] == "broken":
         msg = (
             f"The fit broke down at iteration {state.n_iter}: the scores are no longer finite. This happens when penalties "
@@ -83,7 +94,7 @@ def fit_plier(
             "at None, or take fewer factors."
         )
         raise ValueError(msg)
-    return _finish(state, data, rows, prior, trained, counts, prior_weight, score_penalty, streams)
+    return _finish(state, data, rows, prior, counts, penalties, random)
 
 
 def decompose(data: Prepared) -> spectrum.Spectrum:
@@ -91,12 +102,12 @@ def decompose(data: Prepared) -> spectrum.Spectrum:
     return spectrum.of_gram(data.data) if data.gram_form else spectrum.of_data(data.data)
 
 
-def _directions(data: Prepared, config: PlierConfig, k: int, streams: Streams) -> np.ndarray | None:
+def _directions(data: Prepared, options: PlierOptions, k: int, random: Streams) -> np.ndarray | None:
     """Where the factors start: the singular vectors (None), the same with random signs, or random directions."""
-    generator = streams.generator("init")
-    if config.init == "signs":
+    generator = random.generator("init")
+    if options.init == "signs":
         return np.diag(generator.choice([-1.0, 1.0], size=k))
-    if config.init == "random":
+    if options.init == "random":
         return np.linalg.qr(generator.standard_normal((min(data.data.shape[0], data.n_obs - 1), k)))[0]
     return None
 
@@ -106,22 +117,19 @@ def _finish(
     data: Prepared,
     rows: Rows,
     prior: Prior,
-    trained: sp.csc_array,
     counts: Counts,
-    prior_weight: float,
-    score_penalty: float,
-    streams: Streams,
+    penalties: Penalties,
+    random: Streams,
 ) -> Fit:
+    trained, ridge = prior.trained(), penalties.prior_weight
     cross, inner, loadings = state.cross.astype(np.float64), state.inner, state.loadings
     if data.gram_form:
-        scores, random = _score_rows(rows, data, state.scores, streams.generator("null"))
-        null = random - cross @ np.linalg.solve(inner + prior_weight * np.eye(len(inner)), state.scores.T @ random)
+        scores, products = _score_rows(rows, data, state.scores, random.generator("null"))
+        null = products - cross @ np.linalg.solve(inner + ridge * np.eye(len(inner)), state.scores.T @ products)
     else:
         scores = np.ascontiguousarray(state.scores.T)
-        draws = _shuffled(state.scores, streams.generator("null"))
-        beside = draws - state.scores.T @ np.linalg.solve(
-            inner + prior_weight * np.eye(len(inner)), state.scores @ draws
-        )
+        draws = _shuffled(state.scores, random.generator("null"))
+        beside = draws - state.scores.T @ np.linalg.solve(inner + ridge * np.eye(len(inner)), state.scores @ draws)
         null = data.data @ beside.astype(np.float32)
     tests = enrichment.heldout_auc(loadings, state.weights, prior.membership, trained)
     unseen = enrichment.heldout_sets(state.weights, prior.membership, trained, unseen=True)
@@ -144,8 +152,8 @@ def _finish(
         prior_indices=prior.membership.indices.astype(np.int32),
         heldout=prior.heldout,
         auc=enrichment.auc_matrix(loadings, prior.membership).astype(np.float32),
-        prior_weight=prior_weight,
-        score_penalty=score_penalty,
+        prior_weight=penalties.prior_weight,
+        score_penalty=penalties.score_penalty,
         set_penalty=state.set_penalty,
         n_obs=data.n_obs,
     )
@@ -186,11 +194,11 @@ def _score_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One more pass: ``B = Q' Y``, and ``Y G`` of random scores G, the many-sample limit of shuffled ones."""
     scores = np.empty((rows.n_rows, coefficients.shape[1]), dtype=np.float32)
-    random = np.zeros((rows.n_cols, N_NULL))
+    products = np.zeros((rows.n_cols, N_NULL))
     low = 0
     for block in rows.blocks():
         z = ((block - data.mean) / data.scale).astype(np.float32)
         scores[low : low + len(z)] = z @ coefficients
-        random += z.T @ generator.standard_normal((len(z), N_NULL)).astype(np.float32)
+        products += z.T @ generator.standard_normal((len(z), N_NULL)).astype(np.float32)
         low += len(z)
-    return scores, random
+    return scores, products

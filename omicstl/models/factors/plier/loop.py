@@ -9,13 +9,29 @@ import numpy as np
 
 from omicstl.kernels.padding import bucket, pad
 
-from .model import PlierConfig, Prepared
+from .model import PlierOptions, Prepared
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
 WORKING_SET = 32  # coordinates a factor is solved on at first; doubled when a factor needs more
 PENALTIES = np.exp(-np.arange(4, 12.01, 0.125))
+
+
+class Penalties(NamedTuple):
+    """Weights that a fit settles before the loop."""
+
+    prior_weight: float  # L1
+    score_penalty: float  # L2
+
+
+class Padded(NamedTuple):
+    """Sizes of the arrays that the loop runs on."""
+
+    genes: int
+    columns: int  # of the data: samples, or genes in Gram form
+    sets: int
+    factors: int
 
 
 class Looped(NamedTuple):
@@ -36,10 +52,9 @@ class Looped(NamedTuple):
 def iterate(
     data: Prepared,
     trained: sp.csc_array,
-    config: PlierConfig,
+    options: PlierOptions,
     first: np.ndarray,
-    prior_weight: float,
-    score_penalty: float,
+    penalties: Penalties,
     report: Callable[[int, float], None],
 ) -> Looped:
     """Run the updates from scores `first` until they end; data of similar size share compiled code."""
@@ -50,22 +65,23 @@ def iterate(
     (p, m), k = trained.shape, first.shape[1] if data.gram_form else first.shape[0]
     p_pad, m_pad, k_pad = bucket(p, 64), bucket(m, 16), bucket(k, 4)
     n_pad = p_pad if data.gram_form else bucket(data.n_obs, 8)
+    padded = Padded(p_pad, n_pad, m_pad, k_pad)
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         sparse = jax.default_backend() == "cpu"
-        options = plier.Config(config.selection, config.max_rank, config.set_penalty is not None, data.gram_form)
-        problem = _problem(data, trained, config, prior_weight, score_penalty, k, (p_pad, n_pad, m_pad, k_pad), sparse)
+        program = plier.Program(options.selection, options.max_rank, options.set_penalty is not None, data.gram_form)
+        problem = _problem(data, trained, options, penalties, k, padded, sparse)
         size = min(WORKING_SET, m_pad)
         shape = (p_pad, k_pad) if data.gram_form else (k_pad, n_pad)
-        room = bucket(config.max_iter, 512)  # another `max_iter` is no other program
-        state = plier.start(options, problem, pad(first, *shape), k_pad, size, room)
+        room = bucket(options.max_iter, 512)  # another `max_iter` is no other program
+        state = plier.start(program, problem, pad(first, *shape), k_pad, size, room)
         problem, state = jax.device_put((problem, state))
         while True:
             state = loop.run(
                 plier.step,
-                options,
+                program,
                 problem,
                 state,
-                config.max_iter,
+                options.max_iter,
                 lambda s: report(int(s.n_iter), float(s.history[max(int(s.n_iter) - 1, 0)])),
             )
             if int(state.status) != loop.GROW:
@@ -76,7 +92,7 @@ def iterate(
         done = jax.tree.map(np.asarray, state)
     n = int(done.n_iter)
     scores = done.scores[:p, :k] if data.gram_form else done.scores[:k, : data.n_obs]
-    searches = n // plier.FIRST_WEIGHTS if config.set_penalty is None else 0
+    searches = n // plier.FIRST_WEIGHTS if options.set_penalty is None else 0
     return Looped(
         loadings=done.loadings[:p, :k],
         weights=done.weights[:m, :k],
@@ -94,11 +110,10 @@ def iterate(
 def _problem(
     data: Prepared,
     trained: sp.csc_array,
-    config: PlierConfig,
-    prior_weight: float,
-    score_penalty: float,
+    options: PlierOptions,
+    penalties: Penalties,
     k: int,
-    sizes: tuple[int, int, int, int],
+    padded: Padded,
     sparse: bool,
 ) -> Any:
     import scipy.linalg
@@ -106,13 +121,13 @@ def _problem(
 
     from omicstl.kernels.plier import Problem
 
-    (p, m), (p_pad, n_pad, m_pad, k_pad) = trained.shape, sizes
+    (p, m), (p_pad, n_pad, m_pad, k_pad) = trained.shape, padded
     overlap = (trained.T @ trained).toarray()
     mean = np.asarray(trained.sum(axis=0)).ravel() / p
     set_gram = pad(overlap / p - np.outer(mean, mean), m_pad, m_pad)
     # (M^2 + 25 I)^-1 M with M = C'C, the original's ridge on M
     ranker = scipy.linalg.solve(overlap @ overlap + 25 * np.eye(m), overlap, assume_a="pos")
-    penalties = PENALTIES if config.set_penalty is None else np.array([config.set_penalty])
+    searched = PENALTIES if options.set_penalty is None else np.array([options.set_penalty])
     return Problem(
         data=pad(data.data, p_pad, n_pad),
         members=_matrix(sp.csr_array(trained), p_pad, m_pad, sparse),
@@ -124,11 +139,11 @@ def _problem(
         real=np.arange(k_pad) < k,
         known=np.arange(m_pad) < m,
         n_genes=np.float64(p),
-        prior_weight=np.float64(prior_weight),
-        score_penalty=np.float64(score_penalty),
-        annotated_fraction=np.float64(config.annotated_fraction),
-        penalties=penalties,
-        tol=np.float64(config.tol),
+        prior_weight=np.float64(penalties.prior_weight),
+        score_penalty=np.float64(penalties.score_penalty),
+        annotated_fraction=np.float64(options.annotated_fraction),
+        penalties=searched,
+        tol=np.float64(options.tol),
     )
 
 

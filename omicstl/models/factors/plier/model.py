@@ -26,7 +26,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class PlierConfig:
+class PlierOptions:
     """Options of a fit, by the names of `tl.plier`; `None` means that the rule of the method decides."""
 
     n_factors: int | None = None

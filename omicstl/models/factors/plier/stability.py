@@ -16,7 +16,16 @@ from omicstl.kernels.matching import match_factors
 from omicstl.models.factors.annotation import NAMED_FDR
 
 from .fit import Fit, Prior, decompose, fit_plier
-from .model import PlierConfig, PlierModel, Prepared, Rows, hold_out
+from .model import PlierModel, PlierOptions, Prepared, Rows, hold_out
+
+
+class Repeated(NamedTuple):
+    """A fit that is to be repeated: its model, scores (n, k), and pairs of sets and factors that it found, by position."""
+
+    model: PlierModel
+    scores: np.ndarray
+    sets: np.ndarray
+    factors: np.ndarray
 
 
 class Refits(NamedTuple):
@@ -27,38 +36,37 @@ class Refits(NamedTuple):
 
 
 def refit_plier(
-    model: PlierModel,
+    first: Repeated,
     data: Prepared,
     rows: Rows,
-    scores: np.ndarray,
-    pairs: tuple[np.ndarray, np.ndarray],
-    config: PlierConfig,
+    options: PlierOptions,
     n_refits: int,
     holdout: float,
-    streams: Streams,
-    done: Callable[[], None],
+    random: Streams,
+    *,
+    done: Callable[[], object] = lambda: None,
 ) -> Refits:
     """Refit a PLIER with its own sizes and penalties; even refits flip signs, odd ones start from random directions.
 
     Every refit holds out other members of the sets. Members of the two go side by side in our own threads; results do not
     depend on that.
     """
-    singular = decompose(data)
+    model, singular = first.model, decompose(data)
 
     def once(i: int) -> Fit:
-        own = Streams(int(streams.generator("refit", i).integers(2**63)))
+        own = Streams(int(random.generator("refit", i).integers(2**63)))
         prior = Prior(model.features, model.sets, model.prior, hold_out(model.prior, holdout, own.generator("holdout")))
-        start = PlierConfig(**{**config.__dict__, "init": "random" if i % 2 else "signs"})
+        start = PlierOptions(**{**options.__dict__, "init": "random" if i % 2 else "signs"})
         fit = fit_plier(data, rows, prior, start, own, singular=singular)
         done()
         return fit
 
     correlation = np.zeros((n_refits, model.names.size))
-    found = np.zeros((n_refits, pairs[0].size), dtype=bool)
+    found = np.zeros((n_refits, first.sets.size), dtype=bool)
     workers = 1 if data.gram_form else min(os.cpu_count() or 1, 4)
     with one_blas_thread() if workers > 1 else nullcontext(), ThreadPoolExecutor(workers) as pool:
         for i, fit in enumerate(pool.map(once, range(n_refits))):
-            match, r = match_factors(scores, fit.scores)
+            match, r = match_factors(first.scores, fit.scores)
             correlation[i] = np.abs(r)
             seen = set(
                 zip(
@@ -67,5 +75,5 @@ def refit_plier(
                     strict=True,
                 )
             )
-            found[i] = [(j, match[f]) in seen for j, f in zip(*pairs, strict=True)]
+            found[i] = [(j, match[f]) in seen for j, f in zip(first.sets, first.factors, strict=True)]
     return Refits(correlation, found)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from omicstl._core.random import Streams
-from omicstl.models.factors.autoencoder import training as vae
+from omicstl.models.factors.autoencoder import training
 from omicstl.models.factors.autoencoder.axes import principal_axes
 from omicstl.models.factors.autoencoder.covariates import Covariates
 from omicstl.models.factors.autoencoder.encoders import Encoders, fold, stack
@@ -26,6 +26,30 @@ from .model import VaeModel
 from .options import AXES, VaeOptions
 
 MOMENTUM = 0.9  # of running statistics: that of the papers, 0.99, lags behind where epochs have few steps
+
+
+class Design(NamedTuple):
+    """What the rows and columns of a fit stand for."""
+
+    features: np.ndarray  # (p,) names of genes
+    names: np.ndarray  # (k,) of factors
+    mask: np.ndarray | None  # (k, p) of 0 and 1: genes of each factor, for a masked decoder
+    covariates: Covariates  # how the columns of ``data.covariates`` were made
+
+
+class Running(NamedTuple):
+    """How a fit that runs is followed, kept and taken up again."""
+
+    report: Callable[[int], object] = lambda steps: None  # hears of numbers of steps that were made
+    save: Callable[[dict[str, Any]], object] | None = None  # gets the state about every minute and at the end
+    resume: Mapping[str, Any] | None = None  # a state that `save` got, of the same call
+
+
+class Split(NamedTuple):
+    """Positions of rows to train on and of rows held out."""
+
+    rows: np.ndarray
+    held: np.ndarray
 
 
 class Fit(NamedTuple):
@@ -45,20 +69,20 @@ class Fit(NamedTuple):
 def n_steps(options: VaeOptions, data: Data) -> int:
     """Steps of a fit that is not stopped early."""
     rows, held = held_out(data.rows.n_rows, data.rows.n_cols, options.training.validation, np.random.default_rng(0))
-    return vae.program(network(options, data.rows.n_cols, 0, rows.size, held.size)).n_steps
+    return training.program(network(options, data.rows.n_cols, 0, rows.size, held.size)).n_steps
 
 
-def network(options: VaeOptions, n_in: int, n_covariates: int, n_rows: int, n_held: int) -> vae.VaeConfig:
+def network(options: VaeOptions, n_in: int, n_covariates: int, n_rows: int, n_held: int) -> training.VaeProgram:
     """The network and its training, as the compiled program knows it."""
-    training = options.training
-    return vae.VaeConfig(
+    plan = options.training
+    return training.VaeProgram(
         n_in=n_in,
         n_latent=options.n_factors,
         hidden=options.hidden,
         n_rows=n_rows,
-        batch_size=training.batch_size,
-        n_epochs=training.epochs,
-        learning_rate=training.learning_rate,
+        batch_size=plan.batch_size,
+        n_epochs=plan.epochs,
+        learning_rate=plan.learning_rate,
         kl_weight=options.kl_weight,
         likelihood=options.likelihood,
         decoder=options.decoder,
@@ -67,76 +91,42 @@ def network(options: VaeOptions, n_in: int, n_covariates: int, n_rows: int, n_he
         kl_warmup=options.kl_warmup,
         free_bits=options.free_bits,
         n_validation=n_held,
-        patience=training.patience,
+        patience=plan.patience,
         momentum=MOMENTUM,
     )
 
 
-def fit_vae(
-    data: Data,
-    covariates: Covariates,
-    features: np.ndarray,
-    names: np.ndarray,
-    mask: np.ndarray | None,
-    options: VaeOptions,
-    random: Streams,
-    report: Callable[[int], None] = lambda steps: None,
-    *,
-    resume: Mapping[str, Any] | None = None,
-    save: Callable[[dict[str, Any]], object] | None = None,
-) -> Fit:
+def fit_vae(data: Data, design: Design, options: VaeOptions, random: Streams, running: Running = Running()) -> Fit:
     """
     Train one network and score all rows.
-
-    Parameters
-    ----------
-    data
-        Rows.
-    covariates
-        How the columns of ``data.covariates`` were made.
-    features, names
-        Names of genes and of factors.
-    mask
-        Genes of each factor, (k, p) of 0 and 1, for a masked decoder.
-    options
-        Options.
-    random
-        Streams.
-    report
-        Called with numbers of steps that were made.
-    resume
-        A state that `save` got, of the same call, to go on from.
-    save
-        Called with the state about every minute and at the end.
 
     Raises
     ------
     ValueError
         If a loss is not finite; it says where, and what to try.
     """
-    rows, held = held_out(
-        data.rows.n_rows, data.rows.n_cols, options.training.validation, random.generator("validation")
-    )
-    config = network(options, data.rows.n_cols, data.covariates.shape[1], rows.size, held.size)
+    n, p = data.rows.n_rows, data.rows.n_cols
+    split = Split(*held_out(n, p, options.training.validation, random.generator("validation")))
+    config = network(options, p, data.covariates.shape[1], split.rows.size, split.held.size)
     with jax.enable_x64(False):
-        state = resumed(vae.begin(config, random, 0, first_values(data)), resume)
-        state = _trained(config, state, data, rows, held, mask, report, save)
-        params, stats = jax.device_get(result(vae.program(config), state))
+        state = resumed(training.begin(config, random, 0, first_values(data)), running.resume)
+        state = _trained(config, state, data, split, design.mask, running)
+        params, stats = jax.device_get(result(training.program(config), state))
         history = np.column_stack([np.asarray(state.history), np.asarray(state.evaluated)])
-        encoder, loadings = fold(params, stats), _loadings(config, params, mask)
+        encoder, loadings = fold(params, stats), _loadings(config, params, design.mask)
         bare = VaeModel(
-            features=features,
-            names=names,
+            features=design.features,
+            names=design.names,
             mean=data.centre,
             scale=data.scale,
             **_axes(data, random)._asdict(),
             encoders=stack([encoder]),
-            covariate_codes=covariates,
+            covariate_codes=design.covariates,
             likelihood=options.likelihood,
             decoder=options.decoder,
             target_sum=data.target_sum,
             loadings=loadings,
-            n_obs=data.rows.n_rows,
+            n_obs=n,
         )
         scores, sd = _scored(bare, data)
     sign = _signs(bare, scores)
@@ -144,21 +134,20 @@ def fit_vae(
     variance = sd.astype(np.float64) ** 2
     kl = 0.5 * np.mean(scores.astype(np.float64) ** 2 + variance - 1 - np.log(variance), axis=0)
     spread = scores.var(axis=0, dtype=np.float64)
-    history = history[: int(state.step) // vae.program(config).steps_per_epoch]
-    return Fit(model, scores, sd, kl, spread, history, int(state.best_epoch) + 1, bool(state.stopped), held.size)
+    history = history[: int(state.step) // training.program(config).steps_per_epoch]
+    return Fit(model, scores, sd, kl, spread, history, int(state.best_epoch) + 1, bool(state.stopped), split.held.size)
 
 
 def _trained(
-    config: vae.VaeConfig,
+    config: training.VaeProgram,
     state: State,
     data: Data,
-    rows: np.ndarray,
-    held: np.ndarray,
+    split: Split,
     mask: np.ndarray | None,
-    report: Callable[[int], None],
-    save: Callable[[dict[str, Any]], object] | None,
+    running: Running,
 ) -> State:
-    program, arrays = vae.program(config), _of_rows(data, rows)
+    rows, held = split
+    program, arrays = training.program(config), _of_rows(data, rows)
     if held.size:
         arrays["held"] = _of_rows(data, held) | {"x": np.asarray(data.rows.take(held), np.float32)}
     arrays["given"] = _given(data, mask)
@@ -170,17 +159,17 @@ def _trained(
     before, saved = 0, time.monotonic()
     for following in chunks:
         state = following
-        report(int(state.step) - before)
+        running.report(int(state.step) - before)
         before = int(state.step)
-        if save is not None and time.monotonic() - saved >= SAVE_EVERY:
-            save(pack(state))
+        if running.save is not None and time.monotonic() - saved >= SAVE_EVERY:
+            running.save(pack(state))
             saved = time.monotonic()
     largest = max(float(np.abs(block).max()) for block in data.inputs()) if not bool(state.finite) else None
     msg = diverged(program, state, learning_rate=config.learning_rate, largest=largest)
     if msg is not None:
         raise ValueError(msg)
-    if save is not None:
-        save(pack(state))
+    if running.save is not None:
+        running.save(pack(state))
     return state
 
 
@@ -203,7 +192,7 @@ def _given(data: Data, mask: np.ndarray | None) -> dict[str, Any]:
     return given
 
 
-def _loadings(config: vae.VaeConfig, params: Any, mask: np.ndarray | None) -> np.ndarray | None:
+def _loadings(config: training.VaeProgram, params: Any, mask: np.ndarray | None) -> np.ndarray | None:
     """Weights of the latent units in a decoder without hidden layers, (p, k)."""
     if config.decoder == "mlp":
         return None

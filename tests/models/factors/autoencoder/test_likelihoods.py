@@ -31,7 +31,7 @@ MASK = np.array([[1, 1, 0, 0, 0, 1], [0, 0, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
 
 def config(likelihood, decoder="mlp", **more):
     hidden = (5, 4)
-    return training.VaeConfig(P, K, hidden, B, B, 2, likelihood=likelihood, decoder=decoder, n_covariates=C, **more)
+    return training.VaeProgram(P, K, hidden, B, B, 2, likelihood=likelihood, decoder=decoder, n_covariates=C, **more)
 
 
 def given_arrays(decoder):
@@ -112,7 +112,9 @@ def compiled(settings):
 
     def loss(params, running, x, weights, rows):
         noise = jnp.asarray(NOISE, jnp.float32)
-        return training.loss(settings, params, running, x, weights, noise, rows, given_arrays(settings.decoder))
+        return training.loss(
+            settings, params, running, training.Minibatch(x, weights, noise, rows), given_arrays(settings.decoder)
+        )
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
@@ -208,7 +210,7 @@ def test_the_warm_up_and_weights_that_stay_positive():
 
 @pytest.mark.parametrize(("n_rows", "size"), [(11, 5), (7, 2)])
 def test_no_row_is_alone_in_its_batch(n_rows, size):
-    program, n_epochs = training.program(training.VaeConfig(P, K, (5, 4), n_rows, size)), 3
+    program, n_epochs = training.program(training.VaeProgram(P, K, (5, 4), n_rows, size)), 3
     steps = jnp.arange(n_epochs * program.steps_per_epoch, dtype=jnp.int32)
     batches = jax.jit(jax.vmap(lambda step: program.sampler(jax.random.key(4), step)))(steps)
     for rows in np.split(np.where(np.asarray(batches.weights) > 0, np.asarray(batches.rows), -1), n_epochs):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from omicstl._core.random import streams
-from omicstl.models.factors.autoencoder import training
+from omicstl.models.factors.autoencoder import loss, training
 from omicstl.nn import ensemble, samplers, train
 
 N, P, SIZE = 13, 7, 5  # the last batch of an epoch has 3 rows
-CONFIG = training.VaeConfig(
+CONFIG = training.VaeProgram(
     n_in=P, n_latent=2, hidden=(6, 4), n_rows=N, batch_size=SIZE, n_epochs=2, learning_rate=0.01
 )
 
@@ -20,6 +20,10 @@ CONFIG = training.VaeConfig(
 @pytest.fixture(scope="module")
 def x():
     return np.random.default_rng(0).normal(size=(N, P)).astype(np.float32)
+
+
+def encoded(state, x):
+    return loss.merged(CONFIG, *train.result(training.program(CONFIG), state)).encoder(jnp.asarray(x))
 
 
 class ByHand:
@@ -125,7 +129,8 @@ def test_gradients_are_differences(x):
     state = training.begin(CONFIG, streams(0), 1)
     weights = jnp.ones(SIZE)
     noise = jax.random.normal(jax.random.key(3), (SIZE, 2))
-    f = lambda params: training.loss(CONFIG, params, state.carry.stats, jnp.asarray(x[:SIZE]), weights, noise)[0]
+    batch = training.Minibatch(jnp.asarray(x[:SIZE]), weights, noise)
+    f = lambda params: training.loss(CONFIG, params, state.carry.stats, batch)[0]
     slope = jax.grad(f)(state.carry.params)
     rng = np.random.default_rng(0)
     for _ in range(3):
@@ -140,8 +145,10 @@ def test_rows_that_fill_a_batch_do_not_count(x):
     noise = jax.random.normal(jax.random.key(3), (SIZE, 2))
     rows = jnp.asarray(x[:SIZE])
     short = jnp.array([1.0, 1.0, 1.0, 0.0, 0.0])
-    one = training.loss(CONFIG, state.carry.params, state.carry.stats, rows, short, noise)
-    other = training.loss(CONFIG, state.carry.params, state.carry.stats, rows.at[3:].set(99.0), short, noise)
+    one = training.loss(CONFIG, state.carry.params, state.carry.stats, training.Minibatch(rows, short, noise))
+    other = training.loss(
+        CONFIG, state.carry.params, state.carry.stats, training.Minibatch(rows.at[3:].set(99.0), short, noise)
+    )
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
@@ -158,6 +165,6 @@ def test_members_are_known_by_size_and_number(x):
     )
     for a, b in zip(jax.tree.leaves(found[1]), jax.tree.leaves(alone[1]), strict=True):
         np.testing.assert_array_equal(a, b)
-    mean, logvar = training.encode(CONFIG, train.result(training.program(CONFIG), found[4]), x)
+    mean, logvar = encoded(found[4], x)
     assert mean.shape == logvar.shape == (N, 2)
-    assert not np.allclose(mean, training.encode(CONFIG, train.result(training.program(CONFIG), found[1]), x)[0])
+    assert not np.allclose(mean, encoded(found[1], x)[0])

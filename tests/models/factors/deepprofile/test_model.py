@@ -14,10 +14,10 @@ from omicstl.models import kinds
 from omicstl.models.factors.autoencoder import rows as vae_data
 from omicstl.models.factors.deepprofile import clusters, fit
 from omicstl.models.factors.deepprofile.gmeans import g_means
-from omicstl.models.factors.deepprofile.train import DeepprofileConfig, Hooks
+from omicstl.models.factors.deepprofile.train import DeepprofileOptions, Hooks
 
 N, P = 60, 80
-CONFIG = DeepprofileConfig(latent_sizes=(3, 5), n_members=3, n_clusters=7, n_comps=12, training=Training(epochs=8))
+CONFIG = DeepprofileOptions(latent_sizes=(3, 5), n_members=3, n_clusters=7, n_comps=12, training=Training(epochs=8))
 
 
 def rows() -> vae_data.Data:
@@ -30,7 +30,7 @@ def rows() -> vae_data.Data:
 
 
 def fitted(**changes) -> fit.Fit:
-    config = DeepprofileConfig(**(CONFIG.__dict__ | changes))
+    config = DeepprofileOptions(**(CONFIG.__dict__ | changes))
     data = rows()
     parts = fit.components(data, config.n_comps, 5, streams(0))
     return fit.fit_deepprofile(np.array([f"g{i}" for i in range(P)], object), data, parts, config, streams(0))
