@@ -10,11 +10,11 @@ import numpy as np
 
 from omicstl._core.checks import check_flag
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.commit import check_target, commit
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.tl._assess import result as assessed
 from omicstl.tl._assess.extra import choice_of_screen, of_members, of_screen
 from omicstl.tl._assess.general import with_whole_table
