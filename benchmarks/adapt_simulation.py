@@ -30,9 +30,9 @@ from sklearn.model_selection import GroupKFold
 
 import omicstl as otl
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.random import streams
 from omicstl.models.response import cells as response_cells, fit, network as response_network, space
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection.pseudo_cells import Table
 from omicstl.models.transfer.screen import Cells, Lines
 

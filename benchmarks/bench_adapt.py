@@ -100,11 +100,11 @@ def noise_of(width: int, net_: Net) -> np.ndarray:
 
 
 def ours(kind: str, members: int, at_once: int, *, reduced: bool = False) -> dict:
-    from omicstl._core.options.alignment import Mmd
     from omicstl._core.random import streams
     from omicstl.models.transfer import network as net
     from omicstl.models.transfer.network_fit import Problem, Strengths, arrays_of
     from omicstl.nn import ensemble
+    from omicstl.nn.terms.mmd import Mmd
 
     lines, cells, y = rows()
     ready = 0.0
@@ -230,7 +230,7 @@ def parts() -> dict:
     import jax.numpy as jnp
 
     from omicstl.models.transfer import network as net
-    from omicstl.nn import domain_terms
+    from omicstl.nn import distances
 
     jax.config.update("jax_enable_x64", False)
     rng, n = np.random.default_rng(0), 2 * BATCH
@@ -244,7 +244,7 @@ def parts() -> dict:
     adam = net._optimiser(config)
     moments = adam.init(w)
     half, one = (x[3][:BATCH], x[3][BATCH:]), jnp.ones(BATCH)
-    kernel = jax.grad(lambda a, b: domain_terms.mmd(a, b, one, one), argnums=(0, 1))
+    kernel = jax.grad(lambda a, b: distances.mmd(a, b, one, one), argnums=(0, 1))
 
     def each(work, given, repeats: int = 20) -> float:
         run = jax.jit(work)

@@ -146,7 +146,16 @@ def edges(files: list[File]) -> list[Edge]:
 def verbs(files: list[File]) -> list[str]:
     """Names that `tl` takes from its own files, the longest first."""
     door = [file for file in files if str(file.path) == "tl/__init__.py"]
-    taken = [name for file in door for node in ast.walk(file.tree) for name in imported(file, node)]
+    nodes = [(file, node) for file in door for node in ast.walk(file.tree)]
+    taken = [name for file, node in nodes for name in imported(file, node)]
+    homes = [
+        pair for _, node in nodes if isinstance(node, ast.Dict) for pair in zip(node.keys, node.values, strict=True)
+    ]
+    taken += [
+        f"{home.value}.{name.value}"
+        for name, home in homes
+        if isinstance(name, ast.Constant) and isinstance(home, ast.Constant)
+    ]
     return sorted({name.split(".")[-1] for name in taken if name.startswith(f"{PACKAGE}.tl.")}, key=len, reverse=True)
 
 

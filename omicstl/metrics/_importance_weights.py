@@ -127,7 +127,7 @@ def importance_weights(
     >>> bool(found.weights[x[:200, 0] > 1].mean() > 1.5), found.share > 0.4
     (True, True)
     """
-    check_choice("method", method, domain_weights.METHODS)
+    check_choice("method", method, tuple(domain_weights.rules()))
     if clip is not None:
         check_number("clip", clip, low=1)
     random = streams(rng)
@@ -141,9 +141,8 @@ def importance_weights(
     n = len(found.x_source)
     told = domain_distance.tell_apart(both[:n], both[n:], generator=random.generator("overlap"), train=0.8, n_repeats=1)
     if not result.converged:
-        warn(
-            "KLIEP stopped before its optimum. Use method='rulsif', which is solved in closed form.", ConvergenceWarning
-        )
+        msg = f"{method.upper()} stopped before its optimum. Use method='rulsif', which is solved in closed form."
+        warn(msg, ConvergenceWarning)
     if share < LEAST_SHARE:
         msg = (
             f"Weights of {result.weights.size} observations are worth {result.effective:.1f} equally weighted ones ({100 * share:.1f} %): a few decide everything. "

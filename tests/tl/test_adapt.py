@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse as sp
 
 import omicstl as otl
-from omicstl._core.options.adaptation import Adaptation, ZScore
+from omicstl._core.options.adaptation import Adaptation
 from omicstl._core.random import streams
-from omicstl.models.adapt import closed_forms
+from omicstl.models.adapt.closed_forms.zscore import ZScore
 from tests.support.snapshots import changes, snapshot
 
 N, P = 50, 30
@@ -215,32 +215,34 @@ def test_blocks_are_left_out_together():
     assert two.uns["adapt"]["params"]["block"] == "patient"
 
 
+SEEN: dict = {}
+
+
 @dataclass(frozen=True)
 class Pretended(Adaptation):
     """A method of another kind, as networks are."""
 
+    name = "pretended"
+    closed = False
 
-def test_a_method_is_a_record_and_an_entry(monkeypatch):
-    seen = {}
-
-    def prepare(problem, options, random):
+    def prepare(self, problem, random):
         assert not np.isfinite(problem.target.y).any()
-        seen["training"] = (problem.training, problem.n_members)
-        return options
+        SEEN["training"] = (problem.training, problem.n_members)
+        return self
 
-    def fit(options, problem, weights):
-        seen.setdefault("labels", []).append(int(np.isfinite(problem.target.y).sum()))
-        prepared = closed_forms.z_score(problem, ZScore(), streams(0))
-        found = closed_forms.fit_closed(prepared, problem, weights)
+    def fit(self, prepared, problem, weights):
+        SEEN.setdefault("labels", []).append(int(np.isfinite(problem.target.y).sum()))
+        found = ZScore().fit(ZScore().prepare(problem, streams(0)), problem, weights)
         return found._replace(history={"epoch": np.arange(1, 4), "loss": np.array([3.0, 2, 1])})
 
-    monkeypatch.setitem(closed_forms.METHODS, Pretended, closed_forms.Method(prepare, fit, closed=False))
-    monkeypatch.setitem(closed_forms.NAMES, "pretended", Pretended)
+
+def test_a_method_is_a_record_with_two_steps():
+    SEEN.clear()
     adata = simulated(2)
     hide(adata, "class", np.arange(25, N))
     training = otl.tl.Training(epochs=3)
     adapt(adata, "class", method=Pretended(), training=training, n_members=2)
-    assert seen == {"training": (training, 2), "labels": [20, 20, 20, 20, 20, 25]}  # five folds, then all
+    assert {"training": (training, 2), "labels": [20, 20, 20, 20, 20, 25]} == SEEN  # five folds, then all
     entry = adata.uns["adapt"]
     assert entry["history"]["loss"].tolist() == [3, 2, 1]
     assert entry["safeguard"]["baseline"] == "target only"

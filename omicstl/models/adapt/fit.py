@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.options.adaptation import Unaligned, ZScore
 from omicstl._core.random import Streams
 from omicstl.models.transfer import heads
 
-from . import closed_forms, safeguard as adapt_safeguard, selection
-from .closed_forms import Fitted, Problem
+from . import safeguard as adapt_safeguard, selection
+from .closed_forms.unaligned import Unaligned
+from .closed_forms.zscore import ZScore
+from .methods import method_of
 from .model import AdaptModel
+from .problem import Aligned, Fitted, Problem
 from .source_weights import SourceWeights, enough, source_weights, that_agree
+from .spaces import target_alone
 
 
 class Outcome(NamedTuple):
@@ -43,13 +46,13 @@ def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Out
     candidates: tuple[Any, ...] = ()
     scores: tuple[selection.Score, ...] = ()
     blind = problem.hidden()
-    plain = closed_forms.z_score(blind, ZScore(), random)
+    plain = ZScore().prepare(blind, random)
     agreed, kept = that_agree(plain, problem)
     if options is None:
         found = selection.select(agreed, random)
         candidates, scores, options = found.candidates, found.scores, found.candidates[found.chosen]
-    method = closed_forms.METHODS[type(options)]
-    prepared = plain if type(options) is ZScore and options.scale else method.prepare(blind, options, random)
+    method = method_of(options)
+    prepared = plain if type(options) is ZScore and options.scale else method.prepare(blind, random)
     judged = enough(problem.task, problem.target.y, problem.target.blocks)
     weights = source_weights(prepared if method.closed else plain, problem)
     if not judged:  # who has no part in the choice has none in the fit, whatever an alignment makes of it
@@ -57,7 +60,7 @@ def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Out
         weights = weights._replace(weights=left / (left.max() or 1.0))
     guard, folded = None, None
     if judged:
-        lone = closed_forms.target_alone(blind, random)
+        lone = target_alone(blind, random)
         guard, folded = adapt_safeguard.guard_labelled(method, prepared, plain, lone, problem, random)
     elif method.closed and type(options) is not Unaligned:
         if not scores:
@@ -66,14 +69,14 @@ def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Out
             scores = tuple(selection.score(one, part, random) for one in candidates)
         mine = scores[candidates.index(options)]
         guard = adapt_safeguard.guard_blind(agreed, mine, scores[0], random)
-    name = closed_forms.name_of(options)
+    name = options.name
     used, used_weights = options, weights.weights
     fell_back = bool(safeguard and guard is not None and guard.fall_back and used_weights.any())
     if judged and (fell_back or not used_weights.any()):  # the target's own labels alone
         used, prepared, used_weights = ZScore(), lone, np.zeros(len(problem.sources))
     elif fell_back:
-        used, prepared = Unaligned(), closed_forms.unaligned(blind, Unaligned(), random)
-    method = closed_forms.METHODS[type(used)]
+        used, prepared = Unaligned(), Unaligned().prepare(blind, random)
+    method = method_of(used)
     if not used_weights.any() and not heads.labelled(problem.target.y).any():
         used_weights = kept.astype(float)
     fitted = method.fit(prepared, problem, used_weights)
@@ -81,16 +84,16 @@ def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Out
         rows = heads.labelled(problem.target.y)
         fitted = fitted._replace(target=np.where(rows[:, None], folded, fitted.target))
     if isinstance(fitted.model, AdaptModel):
-        fitted = fitted._replace(model=replace(fitted.model, method=closed_forms.name_of(used)))
-    diagnostics = prepared.diagnostics if isinstance(prepared, closed_forms.Aligned) else {}
+        fitted = fitted._replace(model=replace(fitted.model, method=used.name))
+    diagnostics = prepared.diagnostics if isinstance(prepared, Aligned) else {}
     return Outcome(
         fitted,
         name,
-        closed_forms.name_of(used),
+        used.name,
         used,
         weights,
         used_weights,
-        tuple(closed_forms.name_of(one) for one in candidates),
+        tuple(one.name for one in candidates),
         scores,
         guard,
         diagnostics,

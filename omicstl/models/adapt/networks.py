@@ -7,7 +7,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from omicstl._core.options.adaptation import ZScore
 from omicstl._core.options.alignment import Alignment
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
@@ -24,8 +23,9 @@ from omicstl.models.transfer.network_fit import (
 )
 from omicstl.models.transfer.scores import skill
 
-from .closed_forms import Aligned, Fitted, Problem, _groups, z_score
+from .problem import Aligned, Fitted, Problem, groups
 from .selection import circular
+from .spaces import own_scales
 
 TRAINING = Training(epochs=60, batch_size=200, learning_rate=1e-3, validation=0.2, patience=20)
 N_MEMBERS, HIDDEN, N_LATENT, DROP, RECONSTRUCTION = 5, (128,), 32, 0.1, 0.1
@@ -108,6 +108,22 @@ class NetworkAdaptModel:
         return cls(**parts)
 
 
+@dataclass(frozen=True)
+class NetworkMethod:
+    """Networks whose latent variables a term brings together, as a method."""
+
+    options: Alignment
+    closed: ClassVar[bool] = False
+
+    def prepare(self, problem: Problem, random: Streams) -> Prepared:
+        """See `prepare`."""
+        return prepare(problem, self.options, random)
+
+    def fit(self, prepared: Prepared, problem: Problem, weights: np.ndarray) -> Fitted:
+        """See `fit`."""
+        return fit(prepared, problem, weights)
+
+
 def beside(latent: np.ndarray) -> np.ndarray:
     """Members (b, n, l) side by side (n, b l)."""
     return np.ascontiguousarray(np.moveaxis(latent, 0, 1)).reshape(latent.shape[1], -1)
@@ -121,7 +137,7 @@ def prepare(problem: Problem, options: Alignment, random: Streams) -> Prepared:
             "Leave it out."
         )
         raise ValueError(msg)
-    start = z_score(problem, ZScore(), random)
+    start = own_scales(problem, True, random)
     shift = np.split(_shift(problem, options), np.cumsum([len(z) for z in start.sources])[:-1])
     if options.label_shift:  # the middle of a source with the target's shares of classes
         centred = (z - np.average(z, axis=0, weights=w) for z, w in zip(start.sources, shift, strict=True))
@@ -200,11 +216,11 @@ def _rows(
     x = np.vstack([*aligned.sources, *([aligned.target] if shown else [])]).astype(np.float32)
     y = np.vstack([*(d.y for d in problem.sources), *([problem.target.y] if shown else [])])
     each = [np.full(len(z), w) for z, w in zip(aligned.sources, weights, strict=True)]
-    groups = _groups(problem)
+    blocks = groups(problem)
     used = labelled(y)
     fold = np.full(len(x), -1)
     count = n_members if n_members > 1 else N_MEMBERS
-    among = None if groups is None else groups[: len(x)][used]
+    among = None if blocks is None else blocks[: len(x)][used]
     fold[used] = held_out_folds(int(used.sum()), among, count, random.generator("folds of members"))
     return x, y, np.concatenate([*each, np.ones(len(own) if shown else 0)]), fold
 
@@ -216,13 +232,13 @@ def _shift(problem: Problem, options: Alignment) -> np.ndarray:
         return np.ones(len(rows))
     sd = np.vstack([rows, problem.target.x]).std(axis=0)
     scale = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 1e-9 * sd.max(initial=0))
-    groups = _groups(problem)
+    blocks = groups(problem)
     return class_shift_weights(
         problem.task,
         rows * scale,
         np.vstack([d.y for d in problem.sources]),
         problem.target.x * scale,
-        groups=None if groups is None else groups[: len(rows)],
+        groups=None if blocks is None else blocks[: len(rows)],
     )
 
 

@@ -12,7 +12,8 @@ from omicstl.kernels.paired_bootstrap import Gap, paired_gap
 from omicstl.models.transfer import heads
 from omicstl.models.transfer.heads import MULTILABEL, MULTINOMIAL, REGRESSION, Task
 
-from .closed_forms import Aligned, Method, Problem, fit_closed
+from .closed_forms.base import fit_closed
+from .problem import Aligned, Method, Problem
 from .selection import Score, measure_of
 from .source_weights import BOUND, own_heads, source_weights
 

@@ -13,17 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omicstl._core.options.adaptation import Coral, LinearTransport, SubspaceAlignment, Unaligned, ZScore
+from omicstl._core.discovery import methods
+from omicstl._core.options.adaptation import Adaptation
 from omicstl._core.random import Streams
 from omicstl.models.transfer import heads
 from omicstl.models.transfer.heads import BINARY, MULTINOMIAL, REGRESSION, Task
 from omicstl.models.transfer.scores import Skill, skill
 
-from .closed_forms import METHODS, Aligned, Domain, Problem
-
-#: From nothing to most; of equals the first is taken.
-CANDIDATES = (Unaligned(), ZScore(), Coral(), LinearTransport(), SubspaceAlignment())
-
+from . import closed_forms
+from .problem import Aligned, Domain, Problem
 
 MOST_ROWS = 1000  # of a domain
 
@@ -54,7 +52,7 @@ class Score(NamedTuple):
 class Selection(NamedTuple):
     """Candidates, their scores, and the position of the chosen one."""
 
-    candidates: tuple[object, ...]
+    candidates: tuple[Adaptation, ...]
     scores: tuple[Score, ...]
     chosen: int
 
@@ -87,13 +85,13 @@ def circular(aligned: Aligned, problem: Problem) -> tuple[np.ndarray, np.ndarray
     return back.decide(z), out.left_out
 
 
-def between(options: object, problem: Problem, random: Streams) -> tuple[np.ndarray, Skill]:
+def between(options: Adaptation, problem: Problem, random: Streams) -> tuple[np.ndarray, Skill]:
     """Predictors of every source from all others, and the mean skill."""
     decisions, found = [], []
     for i, held in enumerate(problem.sources):
         rest = tuple(d for j, d in enumerate(problem.sources) if j != i)
         part = replace(problem, sources=rest, target=held).hidden()
-        aligned = METHODS[type(options)].prepare(part, options, random)
+        aligned = options.prepare(part, random)
         z, y, blocks = _pooled(aligned, part)
         head = heads.fit_head(problem.task, z, y, groups=blocks, balanced=problem.balanced, outside=False)
         decisions.append(head.decide(aligned.target))
@@ -106,11 +104,11 @@ def between(options: object, problem: Problem, random: Streams) -> tuple[np.ndar
     return np.vstack(decisions), Skill(float(np.mean([one.value for one in found])), error)
 
 
-def score(options: object, problem: Problem, random: Streams, aligned: Aligned | None = None) -> Score:
+def score(options: Adaptation, problem: Problem, random: Streams, aligned: Aligned | None = None) -> Score:
     """Scores of a closed form; labels of the target are hidden from all of it."""
     blind = problem.hidden()
     if aligned is None:
-        aligned = METHODS[type(options)].prepare(blind, options, random)
+        aligned = options.prepare(blind, random)
     _, y, blocks = _pooled(aligned, blind)
     back, left = circular(aligned, blind)
     there, within = (skill(problem.task, decision, y, calls=True) for decision in (back, left))
@@ -138,8 +136,15 @@ def some(problem: Problem, random: Streams) -> Problem:
     return replace(problem, sources=sources, target=target, spaces={})
 
 
-def select(problem: Problem, random: Streams, candidates: tuple[object, ...] = CANDIDATES) -> Selection:
+def all_candidates() -> tuple[Adaptation, ...]:
+    """Closed forms that have a rank, from nothing to most; of equals the first is taken."""
+    ranked = [(one.rank, name) for name, one in methods(closed_forms).items() if one.rank is not None]
+    return tuple(methods(closed_forms)[name]() for _, name in sorted(ranked))
+
+
+def select(problem: Problem, random: Streams, candidates: tuple[Adaptation, ...] | None = None) -> Selection:
     """The first candidate whose score is within one standard error of the best: no alignment where none pays."""
+    candidates = all_candidates() if candidates is None else candidates
     part = some(problem, random)
     scores = tuple(score(options, part, random) for options in candidates)
     values = np.array([one.value for one in scores])

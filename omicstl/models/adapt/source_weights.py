@@ -11,7 +11,7 @@ from omicstl.models.transfer import heads
 from omicstl.models.transfer.heads import MULTILABEL, MULTINOMIAL, REGRESSION, Task
 from omicstl.models.transfer.scores import Skill, skill
 
-from .closed_forms import Aligned, Domain, Problem
+from .problem import Aligned, Domain, Problem
 
 LEAST_ROWS = 20  # labelled rows of the target
 LEAST_OF_A_CLASS = 5

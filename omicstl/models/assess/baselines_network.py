@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.random import Streams
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection.pseudo_cells import Table
 from omicstl.models.transfer.scores import rank_correlation_of_known
 from omicstl.models.transfer.screen import Cells, Lines

@@ -10,9 +10,9 @@ import numpy as np
 
 from omicstl._core.options.alignment import Alignment
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection import criteria
 from omicstl.models.selection.criteria import Predicted
 from omicstl.models.selection.pseudo_cells import Table

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection.criteria import Fit, Predicted
 from omicstl.models.transfer.network_fit import forward, held_out_folds
 from omicstl.models.transfer.screen import Cells, Lines

@@ -21,8 +21,8 @@ from flax import nnx
 
 from omicstl._core.options.alignment import Alignment
 from omicstl._core.random import Streams
-from omicstl.nn import domain_terms, label_terms, modules, samplers
-from omicstl.nn.domain_terms import TERMS, Seen, Sizes
+from omicstl.nn import adversarial, distances, label_losses, modules, samplers
+from omicstl.nn.terms.base import Seen, Sizes
 from omicstl.nn.train import Program, State, start
 
 Arrays = Mapping[str, Any]
@@ -149,7 +149,7 @@ def program(config: NetworkProgram) -> Program:
     """The training of one member.
 
     ``data``: ``source`` (n, p) and ``target`` (m, p) float32, about standardised; ``noise`` (p,) or (p, p), see
-    `corrupted`; ``y`` (n, d) without NaN and ``y_weights`` (n, d), see `label_terms.label_weights`; ``binary`` (d,) 0 or 1;
+    `corrupted`; ``y`` (n, d) without NaN and ``y_weights`` (n, d), see `label_losses.label_weights`; ``binary`` (d,) 0 or 1;
     ``shift`` (n,) weights of the source for terms with `label_shift`; ``neighbours`` (m, j) int32 and ``strengths`` (2,), weights of
     reconstruction and smoothness.
     """
@@ -187,9 +187,7 @@ def begin(config: NetworkProgram, random: Streams, member: int, own: Own) -> Sta
     generator = random.generator("network", member)
     network = jax.tree_util.tree_map_with_path(partial(_first, generator), parts(config)[1])
     sizes = Sizes(config.n_latent, config.n_out)
-    terms = [
-        TERMS[type(term)].init(term, random.generator("term", member, i), sizes) for i, term in enumerate(config.terms)
-    ]
+    terms = [term.init(random.generator("term", member, i), sizes) for i, term in enumerate(config.terms)]
     params = {"network": network, "terms": terms}
     own = Own(
         *(jnp.asarray(value, jnp.int32 if name == "held" else jnp.float32) for name, value in own._asdict().items())
@@ -227,9 +225,9 @@ def corrupted(key: jax.Array, x: jax.Array, drop: float, noise: jax.Array | None
 def outputs_loss(config: NetworkProgram, data: Arrays, value: jax.Array, y: jax.Array) -> jax.Array:
     """Loss of each label (b, d): of one class among d, or of classes and numbers by column."""
     if config.classes:
-        return label_terms.classes(value, y, config.focus)
+        return label_losses.classes(value, y, config.focus)
     binary = data["binary"][None, :] > 0
-    return jnp.where(binary, label_terms.cross_entropy(value, y, config.focus), label_terms.huber(value, y))
+    return jnp.where(binary, label_losses.cross_entropy(value, y, config.focus), label_losses.huber(value, y))
 
 
 def probabilities(config: NetworkProgram, data: Arrays, value: jax.Array) -> jax.Array:
@@ -243,7 +241,7 @@ def entropies(config: NetworkProgram, data: Arrays, predicted: jax.Array) -> jax
     """Entropy (b,) of what is predicted: of one class among d, or the mean over columns that are classes; numbers have none."""
     if config.classes:
         return -jnp.sum(predicted * jnp.log(jnp.maximum(predicted, 1e-12)), axis=1)
-    each = domain_terms.binary_entropy(predicted) * data["binary"][None, :]
+    each = adversarial.binary_entropy(predicted) * data["binary"][None, :]
     return jnp.sum(each, axis=1) / jnp.maximum(jnp.sum(data["binary"]), 1)
 
 
@@ -265,7 +263,7 @@ def _loss(
     z = network.encode(jnp.concatenate(seen))
     on = batch.source.weights * own.rows[rows]
     value = network.head(z[: n + m])
-    labels = label_terms.masked_mean(
+    labels = label_losses.masked_mean(
         outputs_loss(config, data, value[:n], data["y"][rows]), data["y_weights"][rows], on
     )
     alignment = jnp.float32(0)
@@ -284,16 +282,16 @@ def _loss(
             unsure[:n],
             unsure[n:],
         )
-        strength = own.weights[i] * domain_terms.rise(term.ramp, share)
-        alignment = alignment + TERMS[type(term)].loss(term, params["terms"][i], view, strength)
+        strength = own.weights[i] * adversarial.rise(term.ramp, share)
+        alignment = alignment + term.loss(params["terms"][i], view, strength)
     reconstruction = smoothness = jnp.float32(0)
     if config.reconstruct:
         (back,) = network.decoder(z[: n + m])
         error = jnp.mean((back - jnp.concatenate(clean)) ** 2, axis=1)
-        both = domain_terms.shares(on) @ error[:n] + domain_terms.shares(batch.target.weights) @ error[n:]
+        both = distances.shares(on) @ error[:n] + distances.shares(batch.target.weights) @ error[n:]
         reconstruction = 0.5 * both
     if config.smooth:
-        smoothness = domain_terms.smoothness(z[n : n + m], z[n + m :], batch.target.weights)
+        smoothness = distances.smoothness(z[n : n + m], z[n + m :], batch.target.weights)
     total = labels + alignment + data["strengths"][0] * reconstruction + data["strengths"][1] * smoothness
     return total, (labels, alignment, reconstruction, smoothness)
 
@@ -316,8 +314,8 @@ def _evaluate(config: NetworkProgram, carry: Carry, data: Arrays) -> jax.Array:
     value, y = network.head(network.encode(x)), data["y"][own.held]
     if config.classes:
         loss = outputs_loss(config, data, value, y)
-        return label_terms.masked_mean(loss, data["y_weights"][own.held], own.held_on)
-    return label_terms.correlation_distance(value, y, data["y_weights"][own.held] * own.held_on[:, None])
+        return label_losses.masked_mean(loss, data["y_weights"][own.held], own.held_on)
+    return label_losses.correlation_distance(value, y, data["y_weights"][own.held] * own.held_on[:, None])
 
 
 def plain(kept: Any) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from omicstl._core.random import Streams
-from omicstl.nn import ensemble, label_terms
+from omicstl.nn import ensemble, label_losses
 from omicstl.nn.divergence import diverged
 from omicstl.nn.train import State, result
 
@@ -155,7 +155,7 @@ def arrays_of(problem: Problem, strengths: Strengths) -> dict[str, Any]:
         "target": np.asarray(problem.target, np.float32),
         "noise": np.asarray(problem.noise, np.float32),
         "y": known.astype(np.float32),
-        "y_weights": label_terms.label_weights(problem.y, problem.binary, balanced=problem.balanced),
+        "y_weights": label_losses.label_weights(problem.y, problem.binary, balanced=problem.balanced),
         "binary": problem.binary.astype(np.float32),
         "shift": np.asarray(problem.shift, np.float32),
         "neighbours": np.asarray(table, np.int32),

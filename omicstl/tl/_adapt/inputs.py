@@ -14,8 +14,9 @@ from omicstl._core.options.training import Training
 from omicstl._data import adata as reader
 from omicstl._data.obsm import read_obsm
 from omicstl._data.run import Run
-from omicstl.models.adapt import closed_forms
-from omicstl.models.adapt.closed_forms import LATENT, Domain
+from omicstl.models.adapt import methods
+from omicstl.models.adapt.closed_forms.base import LATENT
+from omicstl.models.adapt.problem import Domain
 from omicstl.models.transfer.heads import BINARY, MULTILABEL, MULTINOMIAL, REGRESSION, Task, labelled
 from omicstl.tl._rank_factors_groups import design as columns_of
 
@@ -48,18 +49,19 @@ class Rows(NamedTuple):
 
 def method(value: object, training: Training | None, n_members: int | None, focus: float) -> Any:
     """The record of a method; `None` for ``"auto"``."""
+    known = methods.named()
     if isinstance(value, str):
-        check_choice("method", value, (AUTO, *closed_forms.NAMES))
-        options = None if value == AUTO else closed_forms.NAMES[value]()
-    elif isinstance(value, type) and value in closed_forms.METHODS:
+        check_choice("method", value, (AUTO, *known))
+        options = None if value == AUTO else known[value]()
+    elif isinstance(value, type) and value in known.values():
         msg = f"`method` must be a record, got the class {value.__name__}. Write method=otl.tl.{value.__name__}()."
         raise TypeError(msg)
-    elif type(value) in closed_forms.METHODS:
+    elif isinstance(value, methods.KINDS):
         options = value
     else:
         msg = (
             f"`method` must be a name or a record such as otl.tl.Coral(), got {value!r} of type {type(value).__name__}. Names: "
-            f"{listed([AUTO, *closed_forms.NAMES], limit=20)}."
+            f"{listed([AUTO, *known], limit=20)}."
         )
         raise TypeError(msg)
     if training is not None and not isinstance(training, Training):
@@ -68,10 +70,10 @@ def method(value: object, training: Training | None, n_members: int | None, focu
     if n_members is not None:
         check_number("n_members", n_members, low=1, integer=True)
     check_number("focus", focus, low=0)
-    closed = options is None or closed_forms.METHODS[type(options)].closed
+    closed = options is None or methods.method_of(options).closed
     for name, given in (("training", training), ("n_members", n_members), ("focus", focus or None)):
         if closed and given is not None:
-            what = AUTO if options is None else closed_forms.name_of(options)
+            what = AUTO if options is None else options.name
             msg = f"`{name}` is for networks; method={what!r} is solved in closed form. Leave it out."
             raise ValueError(msg)
     return options

@@ -18,7 +18,7 @@ from omicstl.models.transfer.heads import labelled
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from omicstl.models.adapt.closed_forms import Problem
+    from omicstl.models.adapt.problem import Problem
 
     from .inputs import Rows
 

@@ -13,7 +13,7 @@ from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
-from omicstl.models.adapt.closed_forms import Problem
+from omicstl.models.adapt.problem import Problem
 from omicstl.tl._predictions import predictions
 
 from . import inputs, result

@@ -10,12 +10,12 @@ import numpy as np
 from omicstl._core.checks import check_choice
 from omicstl._core.log import info, progress as progress_bar
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
 from omicstl.models.response.fit import ResponseFit
 from omicstl.models.response.level_selection import LevelChoice
 from omicstl.models.response.model import ResponseModel
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection.criteria import Fit, Predicted
 from omicstl.models.transfer.screen import Cells, Lines
 

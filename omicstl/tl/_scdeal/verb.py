@@ -10,11 +10,11 @@ import numpy as np
 
 from omicstl._core.checks import check_flag
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import spread_out, start
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.tl._confounders import confounders
 from omicstl.tl._response import scores
 

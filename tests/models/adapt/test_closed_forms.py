@@ -5,12 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from omicstl._core.options.adaptation import Coral, LinearTransport, SubspaceAlignment, Unaligned, ZScore
 from omicstl._core.random import streams
 from omicstl.kernels.coral import coral
-from omicstl.models.adapt import closed_forms, fit as adapt_fit, safeguard, selection
-from omicstl.models.adapt.closed_forms import METHODS, Domain, Problem
+from omicstl.models.adapt import fit as adapt_fit, methods, safeguard, selection, spaces
+from omicstl.models.adapt.closed_forms.coral import Coral
+from omicstl.models.adapt.closed_forms.linear_transport import LinearTransport
+from omicstl.models.adapt.closed_forms.subspace_alignment import SubspaceAlignment
+from omicstl.models.adapt.closed_forms.unaligned import Unaligned
+from omicstl.models.adapt.closed_forms.zscore import ZScore
 from omicstl.models.adapt.model import AdaptModel
+from omicstl.models.adapt.problem import Domain, Problem
 from omicstl.models.adapt.source_weights import NOT_MEASURED, ON_SOURCES, ON_TARGET, enough, source_weights
 from omicstl.models.kinds import from_dict
 from omicstl.models.transfer import heads
@@ -54,9 +58,8 @@ def problem(kind=BINARY, *, sources=(("a", 80, 1, BETA),), labels=0, target=50, 
 
 
 def fit(given, options, weights=None):
-    method = METHODS[type(options)]
-    prepared = method.prepare(given.hidden(), options, RANDOM)
-    return prepared, method.fit(prepared, given, np.ones(len(given.sources)) if weights is None else weights)
+    prepared = options.prepare(given.hidden(), RANDOM)
+    return prepared, options.fit(prepared, given, np.ones(len(given.sources)) if weights is None else weights)
 
 
 CLOSED = [Unaligned(), ZScore(), ZScore(scale=False), Coral(), Coral(shrinkage=0.2), LinearTransport()]
@@ -104,18 +107,18 @@ def test_spreads_of_few_rows_are_drawn_towards_the_sources():
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.5, 2, 300)
     source, target = (truth * rng.negative_binomial(0.5, 0.5, (n, 300)) for n in (200, 30))
-    found = closed_forms.steady_spread([source[:120], source[120:] + 7], target)  # levels of the sources do not matter
+    found = spaces.steady_spread([source[:120], source[120:] + 7], target)  # levels of the sources do not matter
     own = target.std(axis=0)
     assert np.abs(np.log(found / truth)).mean() < 0.6 * np.abs(np.log(own / truth)).mean()  # the counts have variance 1
     scale = 10.0 ** rng.uniform(-3, 3, 300)  # spreads that do differ
-    np.testing.assert_allclose(closed_forms.steady_spread([source * scale], target), own, rtol=0.15)
+    np.testing.assert_allclose(spaces.steady_spread([source * scale], target), own, rtol=0.15)
 
 
 def test_spreads_are_what_the_formula_says():
     rng = np.random.default_rng(1)
     source, target = rng.gamma(1.0, size=(50, 8)), rng.gamma(1.0, size=(12, 8)) * np.geomspace(1, 3, 8)
     target[:, 3] = 2.0  # says nothing of its spread
-    found = closed_forms.steady_spread([source], target)
+    found = spaces.steady_spread([source], target)
     used = [j for j in range(8) if j != 3]
     ratio, excess = {}, []
     for j in used:
@@ -134,12 +137,12 @@ def test_spreads_are_what_the_formula_says():
 
 def test_labels_of_target_rows_reach_the_head_and_not_the_alignment():
     given, truth = problem(labels=30)
-    shown, blind = (METHODS[Coral].prepare(g, Coral(), RANDOM) for g in (given, given.hidden()))
+    shown, blind = (Coral().prepare(g, RANDOM) for g in (given, given.hidden()))
     np.testing.assert_array_equal(shown.sources[0], blind.sources[0])
-    one, two = (METHODS[Coral].fit(shown, g, np.ones(1)) for g in (given, given.hidden()))
+    one, two = (Coral().fit(shown, g, np.ones(1)) for g in (given, given.hidden()))
     assert np.abs(one.model.coefficients - two.model.coefficients).max() > 1e-4
     assert one.model.n_obs == 110
-    alone = METHODS[ZScore].fit(METHODS[ZScore].prepare(given, ZScore(), RANDOM), given, np.zeros(1))
+    alone = ZScore().fit(ZScore().prepare(given, RANDOM), given, np.zeros(1))
     assert alone.model.n_obs == 30
 
 
@@ -194,9 +197,9 @@ def test_folds_of_few_labels_weigh_sources_by_these_labels():
     """22 labels are enough, so that the 17 or 18 of a fold are, too: a source with the opposite relation has no weight there."""
     given, _ = problem(labels=22, flip=-1.0, sources=(("a", 150, 1, BETA),))
     assert enough(given.task, given.target.y)
-    method = METHODS[ZScore]
-    prepared = method.prepare(given.hidden(), ZScore(), RANDOM)
-    lone = closed_forms.target_alone(given, RANDOM)
+    method = ZScore()
+    prepared = method.prepare(given.hidden(), RANDOM)
+    lone = spaces.target_alone(given, RANDOM)
     transfer, alone = safeguard.held_out(method, prepared, prepared, lone, given, RANDOM)
     np.testing.assert_array_equal(transfer, alone)
     assert alone[:22].std() > 0
@@ -240,7 +243,7 @@ def test_the_safeguard_keeps_a_good_transfer_and_drops_a_bad_one():
     dropped = adapt_fit.fit(bad, Coral(), True, RANDOM)
     assert not dropped.used_weights.any()
     assert skill(bad.task, dropped.fitted.target[40:], truth[40:]).value > 0.3
-    alone = METHODS[ZScore].fit(closed_forms.target_alone(bad, RANDOM), bad, np.zeros(1))
+    alone = ZScore().fit(spaces.target_alone(bad, RANDOM), bad, np.zeros(1))
     np.testing.assert_allclose(dropped.fitted.target[40:], alone.target[40:], atol=1e-8)
 
 
@@ -257,8 +260,8 @@ def test_without_labels_an_alignment_that_destroys_is_replaced_by_none():
 def test_a_held_out_row_is_predicted_without_its_label(monkeypatch):
     monkeypatch.setattr(safeguard, "FEW", 0)  # one draw of folds
     given, _ = problem(REGRESSION, labels=40, sources=(("a", 60, 1, BETA), ("b", 60, 2, BETA)))
-    method = METHODS[ZScore]
-    prepared = method.prepare(given, ZScore(), RANDOM)
+    method = ZScore()
+    prepared = method.prepare(given, RANDOM)
     fold = heads.folds(np.zeros(40), None, heads.FOLDS, RANDOM.generator("folds", 0))
     changed = given.target.y.copy()
     changed[np.flatnonzero(fold == 0)] += 5
@@ -282,7 +285,7 @@ def test_several_kinds_of_labels_pass_the_safeguard():
 def test_more_axes_than_observations_are_refused():
     given, _ = problem(target=6)
     with pytest.raises(ValueError, match="`n_comps` must be at most 5"):
-        METHODS[SubspaceAlignment].prepare(given, SubspaceAlignment(n_comps=6), RANDOM)
+        SubspaceAlignment(n_comps=6).prepare(given, RANDOM)
 
 
 def test_a_damaged_model_is_refused():
@@ -295,7 +298,12 @@ def test_a_damaged_model_is_refused():
 
 
 def test_every_method_has_a_name():
-    assert set(closed_forms.NAMES.values()) == set(closed_forms.METHODS)
-    assert {closed_forms.name_of(cls()) for cls in closed_forms.METHODS if closed_forms.METHODS[cls].closed} <= set(
-        closed_forms.NAMES
-    )
+    known = methods.named()
+    assert all(cls().name == name for name, cls in known.items())
+    assert {"none", "zscore", "coral", "linear_transport", "subspace_alignment"} == {
+        name for name, cls in known.items() if methods.method_of(cls()).closed
+    }
+
+
+def test_candidates_go_from_nothing_to_most():
+    assert selection.all_candidates() == (Unaligned(), ZScore(), Coral(), LinearTransport(), SubspaceAlignment())

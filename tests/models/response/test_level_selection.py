@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from omicstl._core.options.response import ResponseRidge
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl.models.response import align_selection, level_selection, network as response_network, network_refit
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection import validation
 from omicstl.models.selection.criteria import Predicted
 from omicstl.models.selection.pseudo_cells import Table

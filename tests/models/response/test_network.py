@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from response_sim import auroc, simulate
 
-from omicstl._core.options.alignment import Mmd
-from omicstl._core.options.response_network import ResponseNetwork
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl.models import kinds
 from omicstl.models.response import network, network_refit
 from omicstl.models.response.network_model import NetworkModel
+from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection.criteria import subset
 from omicstl.models.selection.pseudo_cells import Table
 from omicstl.models.transfer.network_fit import forward
 from omicstl.models.transfer.screen import Cells, Lines
 from omicstl.nn import train
+from omicstl.nn.terms.mmd import Mmd
 
 SHORT = Training(epochs=60, batch_size=50, learning_rate=5e-3, validation=0.2, patience=15)
 FIXED = ResponseNetwork(term=Mmd(weight=0.3), n_members=3, n_comps=40, hidden=(32,), n_latent=8)

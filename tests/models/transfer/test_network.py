@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omicstl._core.options.alignment import Dann, Mmd
 from omicstl._core.random import streams
 from omicstl.models.transfer import network as net, network_fit as fits
 from omicstl.nn import train
 from omicstl.nn.state import pack, unpack
+from omicstl.nn.terms.dann import Dann
+from omicstl.nn.terms.mmd import Mmd
 
 N, M, P, D = 60, 50, 12, 2
 CONFIG = net.NetworkProgram(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from omicstl.models.factors.autoencoder.likelihoods import COUNTS, GAUSSIAN, LIKELIHOODS
-from omicstl.nn import modules, terms
+from omicstl.nn import likelihoods, modules
 
 Arrays = Mapping[str, jax.Array]
 NOTHING: Arrays = {}
@@ -108,7 +108,7 @@ def loss(
     reconstruction = jnp.sum(jnp.where(real[:, None], error, 0)) / n
     divergence = jnp.where(real[:, None], divergence, 0)
     kl = jnp.sum(divergence) / n
-    paid = terms.free_bits(divergence, weights, config.free_bits) if config.free_bits else kl
+    paid = likelihoods.free_bits(divergence, weights, config.free_bits) if config.free_bits else kl
     total = reconstruction + config.kl_weight * kl_share * paid
     return total, (nnx.state(module, nnx.BatchStat), reconstruction, kl)
 
@@ -145,7 +145,7 @@ def _bound(
     seen = encoder_input(config, x, rows, given)
     mean, logvar, outputs = module(seen, weights, noise, rows.get("covariates"), given.get("mask"))
     own = {name: getattr(module, name)[...] for name in config.heads[1]}
-    return negative_log_likelihood(config, x, outputs, own, rows), terms.kl_standard_normal(mean, logvar)
+    return negative_log_likelihood(config, x, outputs, own, rows), likelihoods.kl_standard_normal(mean, logvar)
 
 
 def encoder_input(config: VaeProgram, x: jax.Array, rows: Arrays, given: Arrays) -> jax.Array:
@@ -163,15 +163,15 @@ def negative_log_likelihood(
     """Of each value (b, p), from the outputs of the decoder and what each variable has for itself."""
     kind, first = config.likelihood, outputs[0]
     if kind == "gaussian":
-        return terms.squared_error(x, first)
+        return likelihoods.squared_error(x, first)
     if kind == "gaussian_learned":
-        return terms.gaussian(x, first, own["log_scale"])
+        return likelihoods.gaussian(x, first, own["log_scale"])
     if kind == "bernoulli":
-        return terms.bernoulli(x, first)
+        return likelihoods.bernoulli(x, first)
     log_mean = jax.nn.log_softmax(first, axis=1) + rows["library"][:, None]
     if kind == "poisson":
-        return terms.poisson(x, log_mean)
+        return likelihoods.poisson(x, log_mean)
     if kind == "nb":
-        return terms.negative_binomial(x, log_mean, own["log_inverse_dispersion"])
+        return likelihoods.negative_binomial(x, log_mean, own["log_inverse_dispersion"])
     dropout = outputs[1] if len(outputs) > 1 else own["dropout_logit"]
-    return terms.zero_inflated_negative_binomial(x, log_mean, own["log_inverse_dispersion"], dropout)
+    return likelihoods.zero_inflated_negative_binomial(x, log_mean, own["log_inverse_dispersion"], dropout)

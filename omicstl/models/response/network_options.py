@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from omicstl._core.checks import check_number
-
-from .alignment import Alignment, Mmd
+from omicstl._core.options.alignment import Alignment
+from omicstl.nn.terms.mmd import Mmd
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ResponseNetwork:
     smoothing: float | None = 0.0
 
     def __post_init__(self) -> None:
-        if self.term is not None and (not isinstance(self.term, Alignment) or type(self.term) is Alignment):
+        if self.term is not None and (not isinstance(self.term, Alignment)):
             msg = f"`term` must be None or a record such as otl.tl.Mmd(), got {self.term!r}."
             raise TypeError(msg)
         for name in ("candidates", "hidden"):

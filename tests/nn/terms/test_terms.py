@@ -9,9 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from omicstl._core.options.alignment import Cdan, Dann, DeepCoral, Mmd, SlicedWasserstein
-from omicstl.nn import domain_terms as terms
-from omicstl.nn.domain_terms import TERMS, Seen, Sizes
+from omicstl.nn import adversarial, distances
+from omicstl.nn.terms.base import Seen, Sizes
+from omicstl.nn.terms.cdan import Cdan
+from omicstl.nn.terms.dann import Dann
+from omicstl.nn.terms.deep_coral import DeepCoral
+from omicstl.nn.terms.mmd import Mmd
+from omicstl.nn.terms.sliced_wasserstein import SlicedWasserstein
 
 K, C = 5, 3
 ALL = [
@@ -36,11 +40,11 @@ def seen(seed=0, *, weighted=False, same=False) -> Seen:
 
 @partial(jax.jit, static_argnums=0)
 def compiled(term, params, view, strength):
-    return TERMS[type(term)].loss(term, params, view, strength)
+    return term.loss(params, view, strength)
 
 
 def value(term, view, strength=1.0):
-    params = TERMS[type(term)].init(term, np.random.default_rng(0), Sizes(K, C))
+    params = term.init(np.random.default_rng(0), Sizes(K, C))
     return compiled(term, params, view, jnp.float32(strength))
 
 
@@ -72,7 +76,7 @@ def test_mmd_is_unbiased():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(400, 20, K)), jnp.float32)
     ones = jnp.ones(10, jnp.float32)
-    values = jax.jit(jax.vmap(lambda z: terms.mmd(z[:10], z[10:], ones, ones)))(x)
+    values = jax.jit(jax.vmap(lambda z: distances.mmd(z[:10], z[10:], ones, ones)))(x)
     assert abs(float(values.mean())) < 3 * float(values.std()) / 20
     assert float(values.min()) < 0
 
@@ -104,7 +108,7 @@ def test_sliced_wasserstein_of_integer_weights_is_that_of_repeated_rows():
     count = np.array([1, 3, 2, 2])
     directions = np.linalg.qr(rng.normal(size=(K, K)))[0].astype(np.float32)
     args = (jnp.asarray(a, jnp.float32) for a in (x, y, count, np.ones(8)))
-    found = jax.jit(terms.sliced_wasserstein)(*args, jnp.asarray(directions))
+    found = jax.jit(distances.sliced_wasserstein)(*args, jnp.asarray(directions))
     a, b = np.sort(np.repeat(x, count, axis=0) @ directions, axis=0), np.sort(y @ directions, axis=0)
     np.testing.assert_allclose(found, np.mean((a - b) ** 2), rtol=2e-5)
 
@@ -122,7 +126,7 @@ def numpy_domain_loss(params, x, y, wx, wy):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_dann_is_the_cross_entropy_of_domains(weighted):
     view, term = seen(weighted=weighted), Dann(n_hidden=6)
-    params = TERMS[Dann].init(term, np.random.default_rng(0), Sizes(K, C))
+    params = term.init(np.random.default_rng(0), Sizes(K, C))
     expected = numpy_domain_loss(params, *(np.asarray(a, np.float64) for a in view[:4]))
     np.testing.assert_allclose(value(term, view), expected, rtol=2e-5)
 
@@ -130,7 +134,7 @@ def test_dann_is_the_cross_entropy_of_domains(weighted):
 @pytest.mark.parametrize("term", [Cdan(n_hidden=6), Cdan(n_hidden=6, entropy=False), Cdan(n_hidden=6, n_products=4)])
 def test_cdan_sees_products_with_predictions(term):
     view = seen(weighted=True)
-    params = TERMS[Cdan].init(term, np.random.default_rng(0), Sizes(K, C))
+    params = term.init(np.random.default_rng(0), Sizes(K, C))
     z, w = [], []
     for latent, weights, p in ((view.source, view.source_weights, view.source_outputs), (view.target, view.target_weights, view.target_outputs)):  # fmt: skip
         latent, weights, p = (np.asarray(a, np.float64) for a in (latent, weights, p))
@@ -160,10 +164,10 @@ def test_entropies_that_are_given_stand_for_those_of_the_outputs():
 @pytest.mark.parametrize("term", [Dann(n_hidden=6), Cdan(n_hidden=6), Cdan(n_products=4, n_hidden=6)])
 def test_the_encoder_gets_the_reversed_gradient_and_the_discriminator_its_own(term):
     view = seen()
-    params = TERMS[type(term)].init(term, np.random.default_rng(0), Sizes(K, C))
+    params = term.init(np.random.default_rng(0), Sizes(K, C))
 
     def loss(params, source, strength):
-        return TERMS[type(term)].loss(term, params, view._replace(source=source), strength)
+        return term.loss(params, view._replace(source=source), strength)
 
     slopes = jax.jit(jax.grad(loss, (0, 1)))
     of_params, of_source = slopes(params, view.source, 0.3)
@@ -182,14 +186,16 @@ def test_gradients_are_those_of_differences(term):
     view = seen(weighted=True)
     with jax.enable_x64(True):  # differences need the digits
         wide = Seen(*(jnp.asarray(a, jnp.float64) for a in view[:6]), view.key)
-        width = float(terms.typical_distance(terms.squared_distances(*[jnp.concatenate(wide[:2])] * 2), jnp.ones(16)))
+        width = float(
+            distances.typical_distance(distances.squared_distances(*[jnp.concatenate(wide[:2])] * 2), jnp.ones(16))
+        )
 
         @jax.jit
         def loss(source):
             if isinstance(term, Mmd):  # the width is held fixed, as no gradient goes through it
                 both = jnp.concatenate([source, wide.target])
-                k, _ = terms.gaussian_kernels(terms.squared_distances(both, both), jnp.float64(width), 5)
-                p, q = terms.shares(wide.source_weights), terms.shares(wide.target_weights)
+                k, _ = distances.gaussian_kernels(distances.squared_distances(both, both), jnp.float64(width), 5)
+                p, q = distances.shares(wide.source_weights), distances.shares(wide.target_weights)
                 own = lambda k, w: (w @ k @ w - jnp.sum(w**2)) / (1 - jnp.sum(w**2))
                 return own(k[:9, :9], p) + own(k[9:, 9:], q) - 2 * p @ k[:9, 9:] @ q
             return value(term, wide._replace(source=source))
@@ -207,7 +213,7 @@ def test_smoothness_has_a_gradient_at_both_ends():
     x, y = (jnp.asarray(rng.normal(size=(6, K)), jnp.float32) for _ in range(2))
     weights = jnp.asarray([1, 1, 0, 2, 1, 1], jnp.float32)
     expected = sum(w * np.sum((a - b) ** 2) for w, a, b in zip(weights, x, y, strict=True)) / 6 / K
-    found, (of_x, of_y) = jax.jit(jax.value_and_grad(terms.smoothness, (0, 1)))(x, y, weights)
+    found, (of_x, of_y) = jax.jit(jax.value_and_grad(distances.smoothness, (0, 1)))(x, y, weights)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     np.testing.assert_allclose(of_x, 2 * np.asarray(weights)[:, None] * (x - y) / 6 / K, rtol=1e-5)
     np.testing.assert_allclose(of_y, -of_x, rtol=1e-5)
@@ -235,13 +241,13 @@ def test_class_weights_make_a_shift_of_labels_vanish():
     x, y = (jnp.asarray(centre[c] + rng.normal(size=(300, K)), jnp.float32) for c in (ys, yt))
     ones = jnp.ones(300, jnp.float32)
     weights = jnp.asarray(np.where(ys == 1, 0.8 / 0.2, 0.2 / 0.8), jnp.float32)
-    mmd = jax.jit(lambda *args: terms.mmd(*args))
+    mmd = jax.jit(lambda *args: distances.mmd(*args))
     assert float(mmd(x, y, weights, ones)) < 0.05 * float(mmd(x, y, ones, ones))
 
 
 @pytest.mark.parametrize("steepness", [0.0, 10.0])
 def test_the_ramp_rises_to_its_weight(steepness):
-    found = [float(terms.rise(steepness, jnp.float32(t))) for t in (0, 0.2, 1)]
+    found = [float(adversarial.rise(steepness, jnp.float32(t))) for t in (0, 0.2, 1)]
     expected = [1, 1, 1] if steepness == 0 else [2 / (1 + np.exp(-10 * t)) - 1 for t in (0, 0.2, 1)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 

@@ -1,0 +1,1 @@
+"""Ways to bring domains together that are solved: a file each, with a class that it names METHOD."""
