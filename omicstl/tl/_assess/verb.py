@@ -11,6 +11,7 @@ from omicstl._core.log import info
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.adata import check_adata
+from omicstl._data.columns import check_unmeasured, complete, read_column
 from omicstl._data.commit import Result, check_target, commit
 
 from . import projection
@@ -131,8 +132,8 @@ def assess(
     kind = str(adata.uns[key]["kind"])
     target = f"{key}_{KIND}"
     check_target(adata, target, copy=copy)
-    if batch_key is not None and batch_key not in adata.obs:
-        raise missing_key(batch_key, "adata.obs", adata.obs.columns)
+    if batch_key is not None:
+        check_unmeasured(complete(read_column(adata, batch_key, argument="batch_key")))
     random, start = streams(rng), time.process_time()
     params = {"key": key, "kind": kind, "level": level, "batch_key": batch_key, "rng": random.entropy}
     if kind == "projection":

@@ -9,13 +9,14 @@ import numpy as np
 
 from omicstl._core.checks import check_choice, check_flag, check_number, check_text, missing_key
 from omicstl._core.log import info
+from omicstl._data.columns import check_names
 from omicstl._data.commit import Result, check_target, commit
 from omicstl._data.results import TEST_KIND, factor_names, score_key
 from omicstl.models.factors import factor_tests
 from omicstl.models.factors.plier.model import PlierModel
 
 from . import doubts, tables as parts
-from .design import build, check_names
+from .design import build
 
 if TYPE_CHECKING:
     from anndata import AnnData
