@@ -151,7 +151,7 @@ def read_series(values: pd.Series, where: str) -> Column:
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         kind = TRUTH if pd.api.types.is_bool_dtype(dtype) else NUMBERS
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return _checked(Column(where, kind, str(dtype), gone | np.isnan(numbers), numbers))
+        return _checked(_numbers(values, numbers, gone | np.isnan(numbers), (where, kind, str(dtype))))
     plain = values.astype(object).to_numpy(dtype=object)
     gone |= np.array([isinstance(value, str) and not value.strip() for value in plain], dtype=bool)
     return _checked(_objects(plain, gone, str(dtype), where))
@@ -171,12 +171,21 @@ def _objects(plain: np.ndarray, gone: np.ndarray, dtype: str, where: str) -> Col
     if is_truth or (inferred != "string" and all(_is_number(value) for value in known)):
         numbers = np.full(plain.size, np.nan)
         numbers[~gone] = [float(value) for value in known]
-        return Column(where, TRUTH if is_truth else NUMBERS, dtype, gone, numbers)
+        return _numbers(pd.Series(plain), numbers, gone, (where, TRUTH if is_truth else NUMBERS, dtype))
     names = known if inferred == "string" else np.array([level_name(value) for value in known], dtype=object)
     found, distinct = pd.factorize(names)
     codes = np.full(plain.size, -1, dtype=np.int64)
     codes[~gone] = found
     return Column(where, TEXT, dtype, gone, None, tuple(level_name(str(name)) for name in distinct), codes)
+
+
+def _numbers(values: pd.Series, numbers: np.ndarray, gone: np.ndarray, about: tuple[str, str, str]) -> Column:
+    """Numbers, of which whole ones too large for a float keep apart as names of groups."""
+    if not (np.abs(numbers[~gone]) >= _LARGEST_WHOLE).any():
+        return Column(*about, gone, numbers)
+    places = np.full(gone.size, -1, dtype=np.int64)
+    places[~gone], distinct = pd.factorize(values[~gone].to_numpy(), sort=True)
+    return Column(*about, gone, numbers, tuple(level_name(value) for value in distinct), places)
 
 
 def _is_number(value: object) -> bool:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import listed, missing_key
-from omicstl._core.log import TransferWarning
 from omicstl._core.random import Streams
 from omicstl._data import adata as reader
 from omicstl._data.blocks import SubsetRows
-from omicstl._data.columns import groups
+from omicstl._data.columns import read_column
 from omicstl.models.assess.decide import Check
 from omicstl.models.assess.target import cycle_score
 from omicstl.models.kinds import from_dict
@@ -113,7 +112,7 @@ def confounders(
     """Cell cycle and batch of all cells, as far as they are known; depth comes with the cells."""
     found: dict[str, np.ndarray] = {}
     if batch_key is not None:
-        found["batch"] = groups(adata, batch_key, argument="batch_key", category=TransferWarning).text
+        found["batch"] = read_column(adata, batch_key).text
     columns = np.flatnonzero([str(name).upper() in CYCLE for name in adata.var_names])
     if columns.size >= FEWEST_CYCLE:
         rows = reader.read(adata, layer=layer).rows.select(columns)
@@ -150,9 +149,7 @@ def _adapted(
         drugs=np.array(outputs, dtype=object),
         binary=np.full(len(outputs), task != "regression"),
         names=np.asarray(adata.obs_names)[index].astype(object),
-        lineage=None
-        if block is None
-        else groups(adata, str(block), argument="block", category=TransferWarning).text[index],
+        lineage=None if block is None else read_column(adata, str(block)).text[index],
         study=np.repeat(np.array(where.names, dtype=object), [rows.size for rows in where.sources]),
     )
     names = asked(drugs, outputs)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omicstl._core.checks import check_choice, check_text, listed, missing_key
-from omicstl._core.log import info
+from omicstl._core.log import TransferWarning, info
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.adata import check_adata
-from omicstl._data.columns import check_unmeasured, complete, read_column
+from omicstl._data.columns import groups
 from omicstl._data.commit import Result, check_target, commit
 
 from . import projection
@@ -133,7 +133,7 @@ def assess(
     target = f"{key}_{KIND}"
     check_target(adata, target, copy=copy)
     if batch_key is not None:
-        check_unmeasured(complete(read_column(adata, batch_key, argument="batch_key")))
+        groups(adata, batch_key, argument="batch_key", category=TransferWarning)
     random, start = streams(rng), time.process_time()
     params = {"key": key, "kind": kind, "level": level, "batch_key": batch_key, "rng": random.entropy}
     if kind == "projection":

@@ -59,6 +59,9 @@ def read(
             "there is no place for attributions. Fit the genes themselves: leave out `obsm`."
         )
         raise ValueError(msg)
+    batch_key = params.get("batch_key")
+    batch = None if batch_key is None else columns_of.groups(adata, batch_key, argument="batch_key").codes
+    covariates = _covariates(adata, model, adata.n_obs)
     expression = reader.read(adata, layer=params.get("layer") if layer is None else layer)
     found = match_features(expression.var_names, model.features)
     if found.missing.size:
@@ -74,18 +77,16 @@ def read(
     if n_obs is not None and n_obs < chosen.size:
         chosen[:] = False
         chosen[random.generator("observations").choice(chosen.size, n_obs, replace=False)] = True
-    data = _data(adata, model, expression, likelihood, params.get("batch_key"))
+    data = _data(model, expression, likelihood, batch, covariates)
     return Rows(data, found.have_index, chosen)
 
 
 def _data(
-    adata: AnnData, model: Network, expression: reader.Expression, likelihood: str, batch_key: str | None
+    model: Network, expression: reader.Expression, likelihood: str, batch: np.ndarray | None, covariates: np.ndarray
 ) -> vae_data.Data:
     rows: Any = expression.rows
-    covariates = _covariates(adata, model, rows.n_rows)
-    if likelihood in shared.GAUSSIAN and batch_key is not None:
-        code = columns_of.groups(adata, batch_key, argument="batch_key").codes
-        return vae_data.gaussian(rows, likelihood, model.mean, model.scale, covariates, code)
+    if likelihood in shared.GAUSSIAN and batch is not None:
+        return vae_data.gaussian(rows, likelihood, model.mean, model.scale, covariates, batch)
     target = getattr(model, "target_sum", None)
     totals = None if target is None else vae_data.totals_of(rows)
     # "data" for Gaussian likelihoods are z-scores already; here the values are standardised as they are read.
