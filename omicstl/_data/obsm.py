@@ -12,6 +12,7 @@ from omicstl._core.checks import check_text, missing_key
 
 from . import adata as reader
 from .blocks import row_source
+from .tables import check_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,6 +32,8 @@ def read_obsm(adata: AnnData, key: str) -> reader.Expression:
     where = f"adata.obsm[{key!r}]"
     value: Any = adata.obsm[key]
     frame = value if isinstance(value, pd.DataFrame) else None
+    if frame is not None:
+        check_rows(frame, adata, where)
     matrix = value if frame is None else frame.to_numpy()
     if not hasattr(matrix, "dtype") or matrix.dtype.kind not in "iuf" or len(matrix.shape) != 2 or 0 in matrix.shape:
         msg = (

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
-from omicstl._core.checks import check_number, check_text, listed, missing_key, near_miss
-from omicstl._data import adata as reader
+from omicstl._core.checks import check_number, check_text, listed
+from omicstl._core.log import TransferWarning
+from omicstl._data import adata as reader, columns
 from omicstl._data.obsm import read_obsm
 from omicstl.models.shift import space as domain_space
 
@@ -51,48 +51,13 @@ class Labels(NamedTuple):
     names: list[str]
 
 
-def column(adata: AnnData, key: str, argument: str) -> pd.Series:
-    """Return a column of ``adata.obs``."""
-    check_adata(adata)
-    check_text(argument, key)
-    if key not in adata.obs.columns:
-        raise missing_key(key, "adata.obs", [str(name) for name in adata.obs.columns])
-    values = adata.obs[key]
-    if not isinstance(values, pd.Series):
-        msg = f"adata.obs has several columns {key!r}. Rename all but one."
-        raise ValueError(msg)
-    if values.dtype.kind in "mMc":
-        msg = f"adata.obs[{key!r}] has dtype {values.dtype}: dates, durations and complex numbers are no labels. Turn them into real numbers, or into classes."
-        raise TypeError(msg)
-    return values
-
-
-def absent(values: pd.Series) -> np.ndarray:
-    """Which values are missing: also text of nothing but spaces, and NaN where pandas keeps it apart from NA."""
-    gone = values.isna().to_numpy(dtype=bool)
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        blank = [isinstance(name, str) and not name.strip() for name in values.cat.categories]
-        return gone | np.isin(values.cat.codes.to_numpy(), np.flatnonzero(blank))
-    if pd.api.types.is_numeric_dtype(values):
-        return gone | np.isnan(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return gone | np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
-
-
-def _levels(values: pd.Series) -> list[str]:
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        used = values.cat.remove_unused_categories().cat.categories
-        return [str(name) for name in used]
-    return sorted({str(value) for value in values.dropna()})
-
-
 def sides(
     adata: AnnData, domain_key: str, source: Sequence[str] | None, target: str | None
 ) -> tuple[str, str, np.ndarray, np.ndarray]:
     """Names and row positions of the source, whose levels count as one, and of the target."""
     reader.check_adata(adata)
-    values = column(adata, domain_key, "domain_key")
-    known = ~absent(values)
-    names, where = _levels(values[known]), f"adata.obs[{domain_key!r}]"
+    column = columns.groups(adata, domain_key, argument="domain_key", category=TransferWarning)
+    names, where = column.levels, column.where
     if isinstance(source, str):
         msg = f"`source` must be a list of domains, got {source!r}. Write source=[{source!r}]."
         raise TypeError(msg)
@@ -100,10 +65,8 @@ def sides(
         msg = f"`source` must be a list of domains, which are strings, got {source!r}. Domains of {where}: {listed(names, limit=20)}."
         raise TypeError(msg)
     check_text("target", target, optional=True)
-    for name in [*(source or ()), *([] if target is None else [target])]:
-        if name not in names:
-            msg = f"{name!r} is no domain of {where}.{near_miss(name, names)} Domains: {listed(names, limit=20)}."
-            raise ValueError(msg)
+    source = None if source is None else [columns.check_domain(name, column) for name in source]
+    target = None if target is None else columns.check_domain(target, column)
     if target is None:
         left = [name for name in names if name not in (source or ())]
         if len(names) < 2 or (len(left) != 1 and len(names) != 2):
@@ -114,13 +77,14 @@ def sides(
     if not wanted or target in wanted:
         msg = f"`source` must name at least one domain other than the target {target!r}, got {wanted!r}."
         raise ValueError(msg)
-    text = values.astype(object).map(str).to_numpy()
-    rows = np.flatnonzero(known & np.isin(text, wanted)), np.flatnonzero(known & (text == target))
+    rows = tuple(
+        np.flatnonzero(np.isin(column.codes, [names.index(name) for name in side])) for side in (wanted, [target])
+    )
     for what, found in (("source", rows[0]), ("target", rows[1])):
         if found.size < LEAST:
             msg = f"The {what} has {found.size} observation{'' if found.size == 1 else 's'} in {where}; at least {LEAST} are needed."
             raise ValueError(msg)
-    return " + ".join(wanted), target, *rows
+    return " + ".join(wanted), target, rows[0], rows[1]
 
 
 def read_matrix(adata: AnnData, obsm: str | None, layer: str | None) -> reader.Expression:
@@ -207,40 +171,12 @@ def _check_size(where: str, values: np.ndarray) -> None:
 
 def labels(adata: AnnData, label_key: str) -> Labels:
     """Read labels of all rows: a column of numbers with more than two values is numeric, all else is classes."""
-    values = column(adata, label_key, "label_key")
-    gone = absent(values)
-    known = values[~gone]
-    if not len(known):
-        msg = f"adata.obs[{label_key!r}] is missing in all observations that would be used. Labels of the source are needed."
-        raise ValueError(msg)
-    y = np.full(len(values), np.nan)
-    if pd.api.types.is_numeric_dtype(values):
-        numbers = known.to_numpy(dtype=np.float64)
-        if np.isinf(numbers).any():
-            msg = f"adata.obs[{label_key!r}] holds infinite values. Set them to NaN where the label is not known."
-            raise ValueError(msg)
-        _check_size(f"adata.obs[{label_key!r}]", numbers)
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and known.nunique() > 2:
-        y[~gone] = numbers
-        return Labels(y, [])
-    if pd.api.types.is_numeric_dtype(values):
-        levels = [f"{value:g}" for value in np.sort(known.astype(float).unique())]
-        text = known.astype(float).map(lambda value: f"{value:g}")
-    else:
-        levels = _levels(known)
-        _check_classes(levels, int((~gone).sum()), label_key)
-        text = known.astype(object).map(str)
-    y[~gone] = pd.Index(levels).get_indexer(pd.Index(text.to_numpy()))
-    return Labels(y, levels)
-
-
-def _check_classes(levels: list[str], n: int, key: str) -> None:
-    """Refuse text that is no classes: numbers that were read as text, or a name for each observation."""
-    if len(levels) <= max(2, n // 2):
-        return
-    shown = listed(levels)
-    if pd.to_numeric(pd.Series(levels, dtype=object), errors="coerce").notna().all():
-        msg = f"adata.obs[{key!r}] holds numbers as text, {shown}. Make them numbers: adata.obs[{key!r}].astype(float)."
-    else:
-        msg = f"adata.obs[{key!r}] has {len(levels)} classes among {n} labels: {shown}. Classes need observations; is it a column of names?"
-    raise ValueError(msg)
+    reader.check_adata(adata)
+    column = columns.check_any(columns.read_column(adata, label_key, argument="label_key"), "labels are needed")
+    if column.is_number:
+        _check_size(column.where, np.asarray(column.numbers)[~column.absent])
+    if column.is_measured:
+        return Labels(np.asarray(column.numbers), [])
+    columns.check_classes(column)
+    columns.doubt_levels(column, TransferWarning)
+    return Labels(np.where(column.absent, np.nan, column.codes), list(column.levels))

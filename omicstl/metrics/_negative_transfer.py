@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key
-from omicstl._core.log import DesignWarning, warn
+from omicstl._core.log import DesignWarning, TransferWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
+from omicstl._data import columns
 from omicstl._data.obsm import read_obsm
 from omicstl.kernels.paired_bootstrap import MEASURES, OF_CLASSES, paired_gap
 
@@ -147,9 +147,7 @@ def negative_transfer(
     )
     groups = None
     if block is not None:
-        units = _domains.column(adata, block, "block")
-        known &= units.notna().to_numpy()
-        groups = np.unique(units[known].astype(str).to_numpy(), return_inverse=True)[1].ravel()
+        groups = columns.groups(adata, block, argument="block", category=TransferWarning).select(known).codes
     y = label.y[known]
     if y.size < LEAST or np.unique(y).size < 2:
         msg = f"{y.size} observations have truth and both predictions, with {np.unique(y).size} different labels; at least {LEAST} with two are needed."
@@ -189,19 +187,19 @@ def _score(adata: AnnData, key: str, argument: str, label: _domains.Labels) -> t
             msg = f"adata.obsm[{key!r}] has {table.shape[1]} columns, and the truth is one number. Put the column to judge into adata.obs."
             raise ValueError(msg)
         return (table if label.names else table[:, 0]), False
-    if key not in adata.obs.columns:
+    if key not in adata.obs.columns.astype(str):
         raise missing_key(key, "adata.obs or adata.obsm", [str(name) for name in (*adata.obs.columns, *adata.obsm)])
-    values = _domains.column(adata, key, argument)
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan), False
+    column = columns.read_column(adata, key, argument=argument)
+    if column.is_number:
+        return np.asarray(column.numbers), False
     if not label.names:
         msg = f"`{argument}` {key!r} holds classes, and the truth numbers."
         raise ValueError(msg)
-    gone = _domains.absent(values)
-    text = values.astype(object).map(str).to_numpy()
-    codes = pd.Index(label.names).get_indexer(pd.Index(text))
+    gone = column.absent
+    place = {name: i for i, name in enumerate(label.names)}
+    codes = np.array([*(place.get(name, -1) for name in column.levels), -1])[column.codes]
     if not gone.all() and (codes[~gone] < 0).all():
-        msg = f"`{argument}` {key!r} holds {listed(sorted(set(text[~gone])))}, and the true classes are {listed(label.names)}: none is the same. Rename them."
+        msg = f"`{argument}` {key!r} holds {listed(sorted(column.levels))}, and the true classes are {listed(label.names)}: none is the same. Rename them."
         raise ValueError(msg)
     table = np.eye(len(label.names) + 1)[
         codes

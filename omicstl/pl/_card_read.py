@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from omicstl import get
 from omicstl._core.checks import missing_key
 from omicstl._data import store
+from omicstl._data.columns import numbers, read_column
 from omicstl._data.results import factor_names, score_key
 
 from ._loadings import top_genes
@@ -38,25 +38,24 @@ def values_of(
     elif entry is None:
         notes.append(f"a test{' in the other cohort' if side else ''} (tl.rank_factors_groups makes it)")
     number = entry is not None and entry["params"]["phenotype_kind"] == "number"
-    if column is not None and column not in adata.obs:
-        raise missing_key(column, f"{where}.obs", adata.obs.columns)
-    if number:
-        return Values(scores, None, adata.obs[column].to_numpy(dtype=float), column, *_block(adata, entry), entry)
+    if number and column is not None:
+        values = numbers(adata, column, name=where).numbers
+        return Values(scores, None, values, column, *_block(adata, entry, where), entry)
     if column is None:
         return Values(scores, None, None, None, None, "", None)
     first = None if entry is None else entry["params"]["reference_group"]
-    groups = groups_of(adata, column, name=f"{side}groupby", first=first)
+    groups = groups_of(adata, column, name=f"{side}groupby", first=first, where=where)
     lost = int((groups.codes < 0).sum())
     if lost:
         notes.append(f"{plural(lost, 'observation')} without a value of {column!r}")
-    return Values(scores, groups, None, column, *_block(adata, entry), entry)
+    return Values(scores, groups, None, column, *_block(adata, entry, where), entry)
 
 
-def _block(adata: AnnData, entry: Any) -> tuple[np.ndarray | None, str]:
+def _block(adata: AnnData, entry: Any, where: str) -> tuple[np.ndarray | None, str]:
     name = None if entry is None else entry["params"].get("block")
     if not name or name not in adata.obs:
         return None, ""
-    return pd.factorize(adata.obs[name])[0], str(name)
+    return read_column(adata, str(name), name=where).codes, str(name)
 
 
 def same_factor(entry: Any, other: AnnData, other_key: str | None, factor: str) -> str:

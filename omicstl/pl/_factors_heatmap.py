@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import check_number, missing_key
+from omicstl._data.columns import check_any, numbers
 from omicstl._data.results import factor_names, score_key
 
 from ._read import UNKNOWN, Groups, find_test, groups_of
@@ -140,14 +141,9 @@ def factors_heatmap(
 
 def _with_value(adata: AnnData, column: str, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and numbers of the observations that have a number."""
-    if column not in adata.obs:
-        raise missing_key(column, "adata.obs", adata.obs.columns)
-    values = adata.obs[column].to_numpy(dtype=float)
-    known = np.isfinite(values)
-    if not known.any():
-        msg = f"obs[{column!r}] is missing for all {adata.n_obs} observations, so there is nothing to draw. Pass groupby=... another column."
-        raise ValueError(msg)
-    return scores[known], values[known]
+    values = check_any(numbers(adata, column), "there is nothing to draw. Pass groupby=... another column")
+    known = ~values.absent
+    return scores[known], values.known
 
 
 def _named(rows: Sequence[str], there: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._data.columns import check_any, read_column
 from omicstl._data.results import TEST_KIND, key_of_test
 
 if TYPE_CHECKING:
@@ -32,38 +33,29 @@ class Groups(NamedTuple):
         return [*found, (UNKNOWN, rest)] if rest.size else found
 
 
-def groups_of(adata: AnnData, column: str, *, name: str = "groupby", first: str | None = None) -> Groups:
+def groups_of(
+    adata: AnnData, column: str, *, name: str = "groupby", first: str | None = None, where: str = "adata"
+) -> Groups:
     """Read a column of groups, in the order of its categories; `first` comes first."""
-    check_text(name, column)
-    if column not in adata.obs:
-        raise missing_key(column, "adata.obs", adata.obs.columns)
-    values = adata.obs[column]
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+    values = read_column(adata, column, argument=name, name=where)
+    if values.is_number and not values.absent.all():
         msg = (
-            f"`{name}` must be a column of groups, obs[{column!r}] holds {values.nunique()} numbers. If they stand for groups: "
-            f"adata.obs[{column!r}] = adata.obs[{column!r}].astype('category'); else cut them (pandas.cut) into another column."
+            f"`{name}` must be a column of groups, {values.where} holds {np.unique(values.known).size} numbers. If they stand for groups: "
+            f"{values.where} = {values.where}.astype('category'); else cut them (pandas.cut) into another column."
         )
         raise ValueError(msg)
-    known = values.notna().to_numpy()
-    text = values.astype(str).to_numpy(dtype=object)
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        present = set(text[known])
-        order = [str(group) for group in values.cat.categories if str(group) in present]
-    else:
-        order = sorted(set(text[known]))
-    if not order:
-        msg = f"obs[{column!r}] is missing for all {adata.n_obs} observations, so `{name}` has no groups."
-        raise ValueError(msg)
+    check_any(values, f"`{name}` has no groups")
+    order = list(values.levels)
     if len(order) > MOST_GROUPS:
         msg = (
-            f"`{name}` must be a column of at most {MOST_GROUPS} groups, obs[{column!r}] has {len(order)}: {listed(order, 3)}. "
+            f"`{name}` must be a column of at most {MOST_GROUPS} groups, {values.where} has {len(order)}: {listed(order, 3)}. "
             "It looks like an identifier."
         )
         raise ValueError(msg)
     if first in order:
         order = [str(first), *(group for group in order if group != first)]
-    codes = pd.Index(order).get_indexer(pd.Index(np.where(known, text, None)))
-    return Groups(column, order, codes)
+    table = np.array([*(order.index(group) for group in values.levels), -1])
+    return Groups(column, order, table[values.codes])
 
 
 def find_test(adata: AnnData, key: str, test: str | None, *, where: str = "adata", name: str = "test") -> str | None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from omicstl._core.checks import check_text, missing_key
+from omicstl._data.columns import check_any, read_column
 from omicstl._data.results import factor_names, score_key
 
 from ._read import UNKNOWN, groups_of
@@ -199,16 +199,9 @@ def _colours(adata: AnnData, color: str | None) -> _Colours:
 
     if color is None:
         return _Colours(np.tile(to_rgb(DEEP), (adata.n_obs, 1)), [], None, None)
-    check_text("color", color)
-    if color not in adata.obs:
-        raise missing_key(color, "adata.obs", adata.obs.columns)
-    column = adata.obs[color]
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        values = column.to_numpy(dtype=float)
-        known = np.isfinite(values)
-        if not known.any():
-            msg = f"obs[{color!r}] is missing for all {adata.n_obs} observations. Pass color=... another column."
-            raise ValueError(msg)
+    column = check_any(read_column(adata, color, argument="color"), "pass color=... another column")
+    if column.is_number:
+        values, known = np.asarray(column.numbers), ~column.absent
         bar = ScalarMappable(Normalize(values[known].min(), values[known].max()), "viridis")
         rgb = np.tile(to_rgb(GREY), (adata.n_obs, 1))
         rgb[known] = bar.to_rgba(values[known])[:, :3]

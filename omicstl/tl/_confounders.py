@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omicstl._data import adata as reader
+from omicstl._data.columns import read_column
 from omicstl.models.assess.target import cycle_score
 from omicstl.tl._scdeal.inputs import TARGET_SUM
 
@@ -28,7 +29,7 @@ def confounders(
     """Cell cycle and batch of all cells, as far as they are known; depth comes with the cells."""
     found: dict[str, np.ndarray] = {}
     if batch_key is not None:
-        found["batch"] = adata.obs[batch_key].astype(str).to_numpy(dtype=object)
+        found["batch"] = read_column(adata, batch_key).text
     columns = np.flatnonzero([str(name).upper() in CYCLE for name in adata.var_names])
     if columns.size >= FEWEST_CYCLE:
         rows = reader.read(adata, layer=layer).rows.select(columns)

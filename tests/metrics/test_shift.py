@@ -292,7 +292,7 @@ def test_wrong_labels_and_values_are_said():
     with pytest.raises(ValueError, match="All labels of the source 'lines' .* are 'a'"):
         metrics.shift_report(adata, label_key="one", **both)
     adata.obs["gone"] = np.nan
-    with pytest.raises(ValueError, match="missing in all observations"):
+    with pytest.raises(ValueError, match="missing in all 200 observations"):
         metrics.shift_report(adata, label_key="gone", **both)
     adata.obs["few"] = np.where(np.arange(200) < 5, adata.obs["label"], None)
     with pytest.raises(ValueError, match="has 5 labels"):

@@ -241,7 +241,7 @@ def test_heatmap_along_a_number(tested, ax) -> None:
     assert {label.get_text().split()[0] for label in ax.get_xticklabels()} >= {"activity"}
     np.testing.assert_allclose(ax.images[0].get_array().mean(axis=1), 0, atol=1e-6)
     query.obs["activity"] = np.nan
-    with pytest.raises(ValueError, match="obs\\['activity'\\] is missing for all 20 observations.*groupby="):
+    with pytest.raises(ValueError, match="obs\\['activity'\\] is missing in all 20 observations.*groupby="):
         otl.pl.factors_heatmap(query, test="number", ax=page())
     del query.obs["activity"]
     with pytest.raises(KeyError, match="'activity' not found in adata.obs"):
@@ -267,7 +267,7 @@ def test_heatmap_refuses(tested, fitted, ax) -> None:
         otl.pl.factors_heatmap(tested.query, rows=tested.names[0], ax=ax)
     with pytest.raises(ValueError, match="`rows` is empty"):
         otl.pl.factors_heatmap(tested.query, rows=[], ax=ax)
-    with pytest.raises(ValueError, match="must be a column of groups, obs\\['activity'\\] holds 20 numbers"):
+    with pytest.raises(ValueError, match="must be a column of groups, adata.obs\\['activity'\\] holds 20 numbers"):
         otl.pl.factors_heatmap(tested.query, groupby="activity", ax=ax)
     with pytest.raises(KeyError, match="Did you mean 'ill'"):
         otl.pl.factors_heatmap(tested.query, groupby="Ill", ax=ax)

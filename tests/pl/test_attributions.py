@@ -226,7 +226,7 @@ def test_uncertainty_refuses(adata, ax) -> None:
     with pytest.raises(ValueError, match="`basis` needs two columns"):
         otl.pl.uncertainty(adata, basis="line", ax=ax)
     adata.obs["percent"] = np.nan
-    with pytest.raises(ValueError, match="missing for all 80 observations"):
+    with pytest.raises(ValueError, match="missing in all 80 observations"):
         otl.pl.uncertainty(adata, color="percent", ax=ax)
     with pytest.raises(TypeError, match="must be an AnnData"):
         otl.pl.uncertainty(adata.obs, ax=ax)

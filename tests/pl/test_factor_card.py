@@ -215,7 +215,7 @@ def test_refuses(tested, fitted, big) -> None:
         otl.pl.factor_card(query, factor, key="pliers", ax=big)
     with pytest.raises(KeyError, match="Did you mean 'ill'"):
         otl.pl.factor_card(query, factor, groupby="Ill", ax=big)
-    with pytest.raises(ValueError, match="`groupby` must be a column of groups, obs\\['activity'\\]"):
+    with pytest.raises(ValueError, match="`groupby` must be a column of groups, adata.obs\\['activity'\\]"):
         otl.pl.factor_card(query, factor, groupby="activity", ax=big)
     with pytest.raises(ValueError, match="`other_groupby` must be a column of groups"):
         otl.pl.factor_card(query, factor, other=query, other_groupby="activity", ax=big)

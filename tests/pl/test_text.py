@@ -97,8 +97,8 @@ def test_groups(tested) -> None:
     assert groups_of(query, "flag").names == ["False", "True"]
     query.obs["none"] = None
     for column, message in {
-        "activity": "must be a column of groups, obs\\['activity'\\] holds 20 numbers.*astype\\('category'\\)",
-        "none": "missing for all 20 observations",
+        "activity": "must be a column of groups, adata.obs\\['activity'\\] holds 20 numbers.*astype\\('category'\\)",
+        "none": "missing in all 20 observations",
     }.items():
         with pytest.raises(ValueError, match=message):
             groups_of(query, column)

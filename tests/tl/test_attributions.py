@@ -244,7 +244,7 @@ def test_columns_of_the_fit_must_be_there(model):
     with pytest.raises(KeyError, match="'plate' not found in adata.obs"):
         otl.tl.attributions(adata)
     adata.obs["plate"] = ["a", None] * 20
-    with pytest.raises(ValueError, match="'plate'. is missing in 20 of 40 observations, and the fit used it"):
+    with pytest.raises(ValueError, match="'plate'. is missing in 20 of 40 observations. Fill it in"):
         otl.tl.attributions(adata)
 
 

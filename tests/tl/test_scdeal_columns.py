@@ -42,8 +42,26 @@ def with_column(cells, values):
         MASK.astype(object),
         pd.Categorical(MASK),
         pd.Categorical(MASK, categories=[True, False]),
+        MASK.astype(str),
+        pd.Categorical(MASK.astype(str)),
+        MASK.astype(int),
+        pd.array(MASK.astype(int), dtype="Int64"),
+        MASK.astype(np.float32),
+        pd.Categorical(MASK.astype(float)),
     ],
-    ids=["bool", "boolean", "object", "categorical", "ordered otherwise"],
+    ids=[
+        "bool",
+        "boolean",
+        "object",
+        "categorical",
+        "ordered otherwise",
+        "text",
+        "categories of text",
+        "int",
+        "Int64",
+        "float",
+        "categories of numbers",
+    ],
 )
 def test_true_and_false_in_any_dress(screen, values):
     found = inputs.mask_of(with_column(screen[0], values), "x")
@@ -54,18 +72,16 @@ def test_true_and_false_in_any_dress(screen, values):
 @pytest.mark.parametrize(
     ("values", "error", "match"),
     [
-        (pd.array([pd.NA, *MASK[1:]], dtype="boolean"), ValueError, r"no value for 1 of 40 cells.*fillna\(False\)"),
-        (pd.Categorical([None, *MASK[1:]]), ValueError, "no value for 1 of 40"),
-        (np.array([None, *MASK[1:]], dtype=object), ValueError, "no value for 1 of 40"),
-        (np.full(M, np.nan), ValueError, "no value for 40 of 40"),
-        (MASK.astype(str), TypeError, r"These are text: adata.obs\['x'\] = adata.obs\['x'\] == 'True'"),
         (
-            pd.Categorical(MASK.astype(str)),
-            TypeError,
-            "dtype category, with values such as 'True', 'False'. These are text",
+            pd.array([pd.NA, *MASK[1:]], dtype="boolean"),
+            ValueError,
+            r"missing in 1 of 40 obs.*astype\(object\).isin\(\[True, 'True'\]\)",
         ),
-        (MASK.astype(int), TypeError, r"If 1 is malignant: .*astype\(float\) == 1"),
-        (np.where(MASK, 1.0, np.nan), TypeError, "If 1 is malignant"),
+        (pd.Categorical([None, *MASK[1:]]), ValueError, "missing in 1 of 40"),
+        (np.array([None, *MASK[1:]], dtype=object), ValueError, "missing in 1 of 40"),
+        (np.full(M, np.nan), ValueError, "missing in 40 of 40"),
+        (np.where(MASK, 1.0, np.nan), ValueError, "missing in 15 of 40"),
+        (np.where(MASK, 2, 1), TypeError, r"numbers \(dtype int64\) with values such as '2', '1'"),
         (np.where(MASK, "malignant", "T cell"), TypeError, "values such as 'malignant', 'T cell'.* == 'malignant'"),
     ],
 )
@@ -79,11 +95,14 @@ def test_what_is_no_mask(screen, values, error, match):
         pd.array([pd.NA, *MASK[1:]], dtype="boolean"),
         pd.Categorical([None, *MASK[1:]]),
         np.array([None, *MASK[1:]], dtype=object),
+        np.array(["", *MASK[1:].astype(str)], dtype=object),
+        pd.Categorical([None, *MASK[1:].astype(str)]),
+        np.where(np.arange(M) == 0, np.nan, MASK.astype(float)),
     ],
 )
 def test_the_way_out_of_a_mask_with_gaps_works(screen, values):
     cells = with_column(screen[0], values)
-    cells.obs["x"] = (cells.obs["x"] == True).fillna(False).astype(bool)  # noqa: E712 - what the message says
+    cells.obs["x"] = cells.obs["x"].astype(object).isin([True, "True"])  # what the message says
     np.testing.assert_array_equal(inputs.mask_of(cells, "x"), [False, *MASK[1:]])
 
 
@@ -127,15 +146,15 @@ def test_names_of_lines_that_repeat(screen):
 
 def test_clusters_are_groups_of_cells(screen):
     cells = screen[0]
-    gaps = np.array(["a", None] * (M // 2), dtype=object)
-    assert groups.clusters_of(with_column(cells, gaps), "x").tolist() == ["a", "unknown"] * (M // 2)
-    numbers = pd.Series([np.nan, *[1.0, 2.0] * (M // 2)][:M]).to_numpy()
-    assert set(groups.clusters_of(with_column(cells, numbers), "x")) == {"unknown", "1.0", "2.0"}
+    assert set(groups.clusters_of(with_column(cells, np.array([1.0, 2.0] * (M // 2))), "x")) == {"1", "2"}
     assert set(
         groups.clusters_of(with_column(cells, pd.Categorical(["a/b"] * M, categories=["a/b", "unused"])), "x")
     ) == {"a/b"}
     for values, error, match in (
-        (np.nan, ValueError, r"adata.obs\['x'\] .`cluster_key`. has no value for any of the cells"),
+        (np.nan, ValueError, r"adata.obs\['x'\] is missing in 40 of 40 observations"),
+        (np.array(["a", None] * (M // 2), dtype=object), ValueError, "missing in 20 of 40.*'unknown' is fine"),
+        (["a", " "] * (M // 2), ValueError, "missing in 20 of 40"),
+        ([np.nan, *[1.0, 2.0] * (M // 2)][:M], ValueError, "missing in 1 of 40"),
         (list(cells.obs_names), ValueError, "40 different values for 40 cells.*at most one for every two"),
         (np.arange(M), ValueError, "40 different values"),
         (np.arange(M) / 7, TypeError, "measured numbers such as 0.1429.*pd.cut"),
@@ -145,8 +164,9 @@ def test_clusters_are_groups_of_cells(screen):
 
 def test_lineages_and_studies_are_groups_of_lines(screen):
     for values, key, error, match in (
-        (np.nan, "lineage_key", ValueError, r"reference.obs\['x'\] .`lineage_key`. has no value for any of the lines"),
-        (np.nan, "study_key", ValueError, "no value for any"),
+        (np.nan, "lineage_key", ValueError, r"reference.obs\['x'\] is missing in 60 of 60"),
+        (["", *["skin", "lung"] * N][:N], "lineage_key", ValueError, "is missing in 1 of 60"),
+        (np.nan, "study_key", ValueError, "is missing in 60 of 60"),
         (np.arange(N) / 7, "lineage_key", TypeError, "measured numbers"),
         ("skin", "lineage_key", ValueError, "one lineage, 'skin', for all 60 lines.*Leave `lineage_key` out"),
         (np.arange(N) // 9, "study_key", ValueError, "no study with 10 lines or more"),

@@ -128,7 +128,7 @@ def test_a_drug_without_values_is_said_to_have_none(screen, nothing):
     refused(
         screen,
         ValueError,
-        "'x' in reference.obs cannot be learnt: no line has a value",
+        r"reference.obs\['x'\] is missing in all 60 observations; no line has a value",
         change,
         **FIRST,
         sensitive="sensitive",
@@ -141,7 +141,7 @@ def test_codes_of_missing_values(screen, code):
     refused(
         screen,
         ValueError,
-        rf"10 values of {code}, far below .*replace\({code}, float",
+        rf"10 values of {code}, and no other below 0.*replace\({code}, float",
         lambda c, l: l.obs.__setitem__("x", values),
         **FIRST,
     )
@@ -200,7 +200,7 @@ def test_names_of_drugs(screen):
     lines.obs[5] = NUMBERS
     np.testing.assert_array_equal(response.read(cells, lines, ["5"], None, "high").y[:, 0], NUMBERS)
     lines.obs = pd.concat([lines.obs, lines.obs[["ln_ic50"]]], axis=1)
-    with pytest.raises(ValueError, match="'ln_ic50' more than once"):
+    with pytest.raises(ValueError, match="reference.obs has several columns 'ln_ic50'"):
         response.read(cells, lines, ["ln_ic50"], None, "low")
 
 
@@ -306,7 +306,7 @@ def test_the_sensitive_class_of_labels(screen, values, sensitive, positive):
         (["resistant"] * M, "the same label"),
         ([1, 0] + [np.nan] * 38, "2 cells have a label, and at least 3"),
         (["u", *WORDS[1:]], "3 classes"),
-        ([np.inf, *range(39)], "1 infinite value"),
+        ([np.inf, *range(39)], "infinite values in 1 of 40"),
     ],
 )
 def test_labels_that_cannot_be_compared(screen, values, match):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -42,6 +44,36 @@ def linear(planted):
 def test_planted_factors_are_found(planted, linear):
     assert explained(linear.obsm["vae"], planted[1].scores).min() > 0.9
     assert linear.uns["vae"]["units"]["active"].all()
+
+
+def test_batches_written_otherwise_are_the_same(planted):
+    """Numbers become floats where `anndata.concat` fills in NaN, and text or categories in files."""
+    adata = planted[0].copy()
+    adata.obs["batch"] = np.arange(adata.n_obs) % 3 + 1
+    otl.tl.vae(adata, n_factors=2, hidden=(8,), batch_key="batch", training=QUICK)
+    query, scores = planted[0][:40].copy(), []
+    numbers = np.arange(40) % 3 + 1
+    stored = otl.get.model(adata)
+    assert stored.covariate_codes.level.tolist() == ["1", "2", "3"]
+    earlier = stored.covariate_codes._replace(level=np.array(["1.0", "2.0", "3.0"], dtype=object))
+    floats = numbers.astype(float)
+    for reference in (stored, replace(stored, covariate_codes=earlier)):
+        for batch in (
+            numbers,
+            floats,
+            numbers.astype(str),
+            floats.astype(str),
+            pd.Categorical(floats),
+            pd.array(numbers, "Int64"),
+        ):
+            query.obs["batch"] = batch
+            otl.tl.project(query, reference, key_added="vae")  # a level that is not known would be a warning
+            scores.append(query.obsm["vae"].copy())
+    for other in scores[1:]:
+        np.testing.assert_array_equal(other, scores[0])
+    query.obs["batch"] = "1"
+    otl.tl.project(query, stored, key_added="vae")
+    assert np.abs(query.obsm["vae"] - scores[0]).max() > 1e-3
 
 
 def test_loadings_predict_the_data(linear):

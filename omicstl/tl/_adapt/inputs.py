@@ -6,19 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key, near_miss
+from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.options.training import Training
-from omicstl._data import adata as reader
+from omicstl._data import adata as reader, columns as columns_of, tables
 from omicstl._data.obsm import read_obsm
 from omicstl._data.run import Run
 from omicstl.models.adapt import methods
 from omicstl.models.adapt.closed_forms.base import LATENT
 from omicstl.models.adapt.problem import Domain
 from omicstl.models.transfer.heads import BINARY, MULTILABEL, MULTINOMIAL, REGRESSION, Task, labelled
-from omicstl.tl._rank_factors_groups import design as columns_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 CLASSIFICATION, AUTO = "classification", "auto"
 LEAST_TARGET, LEAST_SOURCE = 3, 10  # rows; labelled rows
 MOST_CLASSES = 100
-NO_CLASS = ("nan", "<na>", "n/a", "null")  # text that programs write for what is missing
 LARGEST = 1e100  # of numbers, whose squares are added up
 
 
@@ -83,7 +80,7 @@ def labels(adata: AnnData, key: str, task: str) -> Labels:
     """Read labels from a column of `obs`, or several from a matrix of `obsm`."""
     check_text("label_key", key)
     check_choice("task", task, (AUTO, CLASSIFICATION, REGRESSION, MULTILABEL))
-    if key in adata.obs.columns:
+    if key in adata.obs.columns.astype(str):
         return _one(adata, key, task)
     if key in adata.obsm:
         return _many(adata, key, task)
@@ -96,38 +93,30 @@ def _one(adata: AnnData, key: str, task: str) -> Labels:
     if task == MULTILABEL:
         msg = f"task='multilabel' needs a matrix of 0 and 1 in adata.obsm, and {where} is one column. Use task='classification'."
         raise ValueError(msg)
-    values = columns_of.column(adata.obs, key)
-    gone = columns_of.absent(values)
-    if gone.all():
-        msg = f"{where} is missing in all {len(gone)} observations; the sources need labels."
-        raise ValueError(msg)
-    y = np.full((len(gone), 1), np.nan)
-    if columns_of.is_number(values) and (task == REGRESSION or (task == AUTO and values[~gone].nunique() > 2)):
-        y[~gone, 0] = values[~gone].to_numpy(dtype=np.float64)
-        _check_numbers(y, where)
+    column = columns_of.check_any(columns_of.read_column(adata, key, argument="label_key"), "the sources need labels")
+    if column.is_number and (task == REGRESSION or (task == AUTO and column.is_measured)):
+        y = np.asarray(column.numbers)[:, None].copy()
+        _check_size(y, where)
         return Labels(y, Task(REGRESSION, np.array([key], dtype=object)), where)
     if task == REGRESSION:
-        advice = (
-            f"Make them numbers: {where}.astype(float)."
-            if _is_text_of_numbers(values[~gone])
-            else "Use task='classification'."
-        )
-        msg = f"task='regression' needs numbers, and {where} has dtype {values.dtype}. {advice}"
+        stored = columns_of.stored_numbers(column)
+        if stored:
+            raise TypeError(stored)
+        msg = f"task='regression' needs numbers, and {where} holds {column.kind} (dtype {column.dtype}). Use task='classification'."
         raise ValueError(msg)
-    names, codes = columns_of.grouped(values[~gone])
+    names = column.levels
     if len(names) > MOST_CLASSES:
         msg = f"{where} has {len(names)} classes: {listed(names)}. At most {MOST_CLASSES} can be told apart. Is it a column of names?"
         raise ValueError(msg)
-    _check_classes(values, names, codes, where)
-    y[~gone, 0] = codes
+    other = "; task='regression' takes numbers." if column.is_number else ". Is it a column of names?"
+    columns_of.check_classes(column, advice=other)
+    columns_of.doubt_levels(column, TransferWarning)
+    y = np.where(column.absent, np.nan, column.codes)[:, None]
     kind = BINARY if len(names) == 2 else MULTINOMIAL
     return Labels(y, Task(kind, np.array(names, dtype=object)), where)
 
 
-def _check_numbers(y: np.ndarray, where: str) -> None:
-    if np.isinf(y).any():
-        msg = f"{where} holds infinite values. Replace them, or set them to NaN where the label is not known."
-        raise ValueError(msg)
+def _check_size(y: np.ndarray, where: str) -> None:
     for column in y.T:
         known = column[np.isfinite(column)]
         if known.size and (np.abs(known).max() > LARGEST or 0 < np.ptp(known) < 1 / LARGEST):
@@ -135,40 +124,16 @@ def _check_numbers(y: np.ndarray, where: str) -> None:
             raise ValueError(msg)
 
 
-def _is_text_of_numbers(values: pd.Series) -> bool:
-    text = not columns_of.is_number(values)
-    return text and bool(pd.to_numeric(values.astype(object), errors="coerce").notna().all())
-
-
-def _check_classes(values: pd.Series, names: list[str], codes: np.ndarray, where: str) -> None:
-    """Refuse what is no classes: text for what is missing, numbers that were read as text, or a name for each observation."""
-    for code, name in enumerate(names):
-        if name.strip().lower() in NO_CLASS:
-            msg = (
-                f"{where} holds the text {name!r} in {int((codes == code).sum())} observations, which would be a class. If labels are missing "
-                f"there, write {where} = {where}.replace({name!r}, None)."
-            )
-            raise ValueError(msg)
-    if len(names) <= max(2, codes.size // 2):
-        return
-    if _is_text_of_numbers(values[~columns_of.absent(values)]):
-        msg = f"{where} holds numbers as text, {listed(names)}. Make them numbers: {where}.astype(float)."
-    else:
-        other = "; task='regression' takes numbers." if columns_of.is_number(values) else ". Is it a column of names?"
-        msg = f"{where} has {len(names)} classes among {codes.size} labels, {listed(names)}; a class needs several observations{other}"
-    raise ValueError(msg)
-
-
 def _many(adata: AnnData, key: str, task: str) -> Labels:
     where = f"adata.obsm[{key!r}]"
-    value: Any = adata.obsm[key]
-    matrix = _numbers(value) if isinstance(value, pd.DataFrame) else value
-    matrix = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
-    if matrix.dtype.kind not in "biuf" or matrix.ndim != 2 or not matrix.shape[1]:
-        msg = f"{where} must be a matrix of numbers, NaN where a label is not known, got {matrix.dtype} of shape {matrix.shape}."
+    table = tables.read_table(adata, key, named=False)
+    read = [table.column(name) for name in table.names]
+    wrong = [column for column in read if column.numbers is None and not column.absent.all()]
+    if wrong:
+        msg = f"{where} must be a matrix of numbers, NaN where a label is not known, got {wrong[0].kind} in {wrong[0].where}."
         raise TypeError(msg)
-    y = matrix.astype(np.float64)
-    _check_numbers(y, where)
+    y = np.column_stack([np.full(adata.n_obs, np.nan) if c.numbers is None else c.numbers for c in read])
+    _check_size(y, where)
     if task == CLASSIFICATION:
         msg = f"task='classification' needs one column of classes in adata.obs, and {where} is a matrix. Use task='multilabel'."
         raise ValueError(msg)
@@ -176,38 +141,14 @@ def _many(adata: AnnData, key: str, task: str) -> Labels:
     if task == MULTILABEL and not binary:
         msg = f"task='multilabel' needs 0, 1 and NaN, and {where} has other values. Use task='regression'."
         raise ValueError(msg)
-    entry = adata.uns.get(f"{key}_names")
-    if isinstance(value, pd.DataFrame):
-        names = [str(name) for name in value.columns]
-    elif entry is not None and len(entry) == y.shape[1]:
-        names = [str(name) for name in entry]
-    else:
-        names = [f"{key}{i + 1}" for i in range(y.shape[1])]
     kind = MULTILABEL if binary and task in (AUTO, MULTILABEL) else REGRESSION
-    return Labels(y, Task(kind, np.array(names, dtype=object)), where)
-
-
-def _numbers(table: pd.DataFrame) -> np.ndarray:
-    """Columns of a table as numbers, also those of pandas that know NA; as it is where one holds something else."""
-    if not all(
-        pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind) for kind in table.dtypes
-    ):
-        return table.to_numpy()
-    return table.to_numpy(dtype=np.float64, na_value=np.nan)
+    return Labels(y, Task(kind, np.array(table.names, dtype=object)), where)
 
 
 def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, target: str | None, y: Labels) -> Rows:
     """Which rows are of which source and of the target."""
-    check_text("domain_key", domain_key)
-    values = columns_of.column(adata.obs, domain_key)
-    gone = columns_of.absent(values)
-    if gone.any():
-        msg = (
-            f"adata.obs[{domain_key!r}] is missing in {int(gone.sum())} of {gone.size} observations. Fill it in, or leave these "
-            "observations out."
-        )
-        raise ValueError(msg)
-    names, codes = columns_of.grouped(values)
+    column = columns_of.groups(adata, domain_key, argument="domain_key", category=TransferWarning)
+    names, codes = list(column.levels), column.codes
     if len(names) < 2:
         msg = f"adata.obs[{domain_key!r}] has one domain, {names[0]!r}; a source and a target are needed."
         raise ValueError(msg)
@@ -222,10 +163,7 @@ def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, ta
         raise TypeError(msg)
     source = [source] if isinstance(source, str) else source
     wanted = [n for n in names if n != target] if source is None else columns_of.check_names("source", source, names[0])
-    for name in (target, *wanted):
-        if name not in names:
-            msg = f"{name!r} is no domain of adata.obs[{domain_key!r}].{near_miss(name, names)} Domains: {listed(names, limit=20)}."
-            raise ValueError(msg)
+    target, wanted = columns_of.check_domain(target, column), [columns_of.check_domain(name, column) for name in wanted]
     if not wanted or target in wanted:
         msg = f"`source` must name at least one domain that is not the target {target!r}, got {wanted!r}."
         raise ValueError(msg)
@@ -350,10 +288,4 @@ def blocks(adata: AnnData, block: str | None) -> np.ndarray | None:
     """Codes of what is left out together."""
     if block is None:
         return None
-    check_text("block", block)
-    values = columns_of.column(adata.obs, block)
-    gone = columns_of.absent(values)
-    if gone.any():
-        msg = f"adata.obs[{block!r}] is missing in {int(gone.sum())} of {gone.size} observations. Fill it in."
-        raise ValueError(msg)
-    return columns_of.grouped(values)[1]
+    return columns_of.groups(adata, block, argument="block", category=TransferWarning).codes

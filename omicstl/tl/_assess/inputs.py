@@ -10,6 +10,7 @@ import numpy as np
 from omicstl._core.checks import listed, missing_key
 from omicstl._core.random import Streams
 from omicstl._data.blocks import SubsetRows
+from omicstl._data.columns import read_column
 from omicstl.models.assess import report
 from omicstl.models.assess.decide import Check
 from omicstl.models.assess.known import choice_of_adaptation, choice_of_screen, of_adaptation, of_members, of_screen
@@ -124,7 +125,7 @@ def _adapted(
         drugs=np.array(outputs, dtype=object),
         binary=np.full(len(outputs), task != "regression"),
         names=np.asarray(adata.obs_names)[index].astype(object),
-        lineage=None if block is None else adata.obs[str(block)].astype(str).to_numpy()[index],
+        lineage=None if block is None else read_column(adata, str(block)).text[index],
         study=np.repeat(np.array(where.names, dtype=object), [rows.size for rows in where.sources]),
     )
     names = asked(drugs, outputs)

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omicstl._core.checks import check_choice, check_text, listed, missing_key
+from omicstl._core.log import TransferWarning
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.adata import check_adata
+from omicstl._data.columns import groups
 from omicstl._data.run import start
 from omicstl.models.assess import projection
 from omicstl.models.assess.report import KIND, LEVELS, entry
@@ -128,8 +130,8 @@ def assess(
     key = transfer_key(adata, key)
     kind = str(adata.uns[key]["kind"])
     run = start("assess", adata, f"{key}_{KIND}", copy=copy)
-    if batch_key is not None and batch_key not in adata.obs:
-        raise missing_key(batch_key, "adata.obs", adata.obs.columns)
+    if batch_key is not None:
+        groups(adata, batch_key, argument="batch_key", category=TransferWarning)
     random, since = streams(rng), time.process_time()
     params = {"key": key, "kind": kind, "level": level, "batch_key": batch_key, "rng": random.entropy}
     if kind == "projection":

@@ -9,11 +9,10 @@ import numpy as np
 
 from omicstl._core.checks import listed
 from omicstl._core.random import Streams
-from omicstl._data import adata as reader
+from omicstl._data import adata as reader, columns as columns_of
 from omicstl._data.features import match_features
 from omicstl.models.factors.attributions import Block, Network
 from omicstl.models.factors.autoencoder import rows as vae_data
-from omicstl.tl._rank_factors_groups import design as columns_of
 from omicstl.tl._vae import inputs as shared
 
 if TYPE_CHECKING:
@@ -60,6 +59,9 @@ def read(
             "there is no place for attributions. Fit the genes themselves: leave out `obsm`."
         )
         raise ValueError(msg)
+    batch_key = params.get("batch_key")
+    batch = None if batch_key is None else columns_of.groups(adata, batch_key, argument="batch_key").codes
+    covariates = _covariates(adata, model, adata.n_obs)
     expression = reader.read(adata, layer=params.get("layer") if layer is None else layer)
     found = match_features(expression.var_names, model.features)
     if found.missing.size:
@@ -75,39 +77,30 @@ def read(
     if n_obs is not None and n_obs < chosen.size:
         chosen[:] = False
         chosen[random.generator("observations").choice(chosen.size, n_obs, replace=False)] = True
-    data = _data(adata, model, expression, likelihood, params.get("batch_key"))
+    data = _data(model, expression, likelihood, batch, covariates)
     return Rows(data, found.have_index, chosen)
 
 
 def _data(
-    adata: AnnData, model: Network, expression: reader.Expression, likelihood: str, batch_key: str | None
+    model: Network, expression: reader.Expression, likelihood: str, batch: np.ndarray | None, covariates: np.ndarray
 ) -> vae_data.Data:
     rows: Any = expression.rows
-    covariates = _covariates(adata, model, rows.n_rows)
-    if likelihood in shared.GAUSSIAN and batch_key is not None:
-        code = _codes(adata, batch_key)
-        return vae_data.gaussian(rows, likelihood, model.mean, model.scale, covariates, code)
+    if likelihood in shared.GAUSSIAN and batch is not None:
+        return vae_data.gaussian(rows, likelihood, model.mean, model.scale, covariates, batch)
     target = getattr(model, "target_sum", None)
     totals = None if target is None else vae_data.totals_of(rows)
     # "data" for Gaussian likelihoods are z-scores already; here the values are standardised as they are read.
     return vae_data.Data(rows, "any", model.mean, model.scale, covariates, totals, target)
 
 
-def _codes(adata: AnnData, batch_key: str) -> np.ndarray:
-    column = columns_of.column(adata.obs, batch_key)
-    gone = columns_of.absent(column)
-    if gone.any():
-        msg = f"adata.obs[{batch_key!r}] is missing in {int(gone.sum())} of {gone.size} observations, and the fit used it. Fill it in."
-        raise ValueError(msg)
-    return columns_of.grouped(column)[1]
-
-
 def _covariates(adata: AnnData, model: Any, n: int) -> np.ndarray:
     """Covariates as the numbers that the encoder sees, (n, c)."""
     names = getattr(model, "covariates", {})
-    columns = {name: columns_of.column(adata.obs, name).to_numpy() for name in names}
+    columns = {}
     for name, levels in names.items():
-        if not levels.size and not columns_of.is_number(adata.obs[name]):
-            msg = f"adata.obs[{name!r}] was a number in the fit and has dtype {adata.obs[name].dtype} now. Convert it back, e.g. with pandas.to_numeric."
+        column = columns_of.complete(columns_of.read_column(adata, name))
+        if not levels.size and not column.is_number:
+            msg = f"{column.where} was a number in the fit and has dtype {column.dtype} now. Convert it back, e.g. with pandas.to_numeric."
             raise TypeError(msg)
+        columns[name] = column.named_as(levels) if levels.size else np.asarray(column.numbers)
     return model.covariate_codes.matrix(columns, n) if columns else np.zeros((n, 0), np.float32)

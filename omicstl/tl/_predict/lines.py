@@ -67,4 +67,4 @@ def _study(
         column = "<column of adata.obs>" if used is None else str(used)
         msg = f"The fit has z-scored its lines within laboratories, and has to do so with these: pass study_key={column!r}."
         raise ValueError(msg)
-    return inputs.names_of_groups(adata, study_key, "study_key", "adata", "lines")
+    return inputs.group_names(adata, study_key, "study_key")

@@ -8,10 +8,9 @@ import numpy as np
 
 from omicstl._core.checks import listed
 from omicstl._core.log import TransferWarning, warn
-from omicstl.tl._rank_factors_groups import design as columns_of
+from omicstl._data.columns import Column, read_column
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -30,11 +29,11 @@ def codes_of(adata: AnnData, model: Any) -> Codes | None:
     values: dict[str, np.ndarray] = {}
     doubts = []
     for name, levels in how.levels.items():
-        if name not in adata.obs:
+        if name not in adata.obs.columns.astype(str):
             doubts.append(f"obs has no column {name!r}")
             continue
-        column = columns_of.column(adata.obs, name)
-        given, doubt = _known(column, [str(level) for level in levels]) if levels.size else _numbers(column)
+        column = read_column(adata, name)
+        given, doubt = _known(column, levels) if levels.size else _numbers(column)
         if given is not None:
             values[name] = given
         if doubt:
@@ -48,23 +47,20 @@ def codes_of(adata: AnnData, model: Any) -> Codes | None:
     return Codes(np.array(list(how.levels), dtype=object), how.matrix(values, adata.n_obs))
 
 
-def _known(column: pd.Series, levels: list[str]) -> tuple[np.ndarray, str]:
+def _known(column: Column, levels: np.ndarray) -> tuple[np.ndarray, str]:
     """Levels as text, "" where missing, and what is wrong with them."""
-    text = np.array([str(value) for value in column], dtype=object)
-    text[columns_of.absent(column)] = ""
-    unseen = ~np.isin(text, np.array(levels, dtype=object))
+    text = column.named_as(levels)
+    unseen = ~np.isin(text.astype(str), levels.astype(str))
     if not unseen.any():
         return text, ""
     found = [level or "(missing)" for level in dict.fromkeys(text[unseen])]
     return text, f"has levels that it does not know ({listed(found)}; it knows {listed(levels)}) in {_of(unseen)}"
 
 
-def _numbers(column: pd.Series) -> tuple[np.ndarray | None, str]:
-    if not columns_of.is_number(column):
+def _numbers(column: Column) -> tuple[np.ndarray | None, str]:
+    if not column.is_number:
         return None, f"is no number (dtype {column.dtype})"
-    found = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    lost = ~np.isfinite(found)
-    return found, f"is missing in {_of(lost)}" if lost.any() else ""
+    return column.numbers, f"is missing in {_of(column.absent)}" if column.absent.any() else ""
 
 
 def _of(which: np.ndarray) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import listed, missing_key, near_miss
+from omicstl._core.checks import listed, near_miss
+from omicstl._data.columns import Column, check_any, check_unmeasured, level_name, read_column
 from omicstl.models.factors.factor_tests import FactorTests, centred
 
 MOST_GROUPS = 50
@@ -26,7 +26,7 @@ class Term(NamedTuple):
 class Design(NamedTuple):
     """The design of the rows used. `codes` says which of `groups` a row is of; both are empty for a number.
 
-    `missing` counts what each column lacks, `labels` are the values of each column of text or categories.
+    `missing` counts what each column lacks, `used` are the columns of `obs` in those rows.
     """
 
     rows: np.ndarray
@@ -35,52 +35,7 @@ class Design(NamedTuple):
     groups: list[str]
     codes: np.ndarray
     missing: dict[str, int]
-    labels: dict[str, list[str]]
-
-
-def column(obs: pd.DataFrame, name: str) -> pd.Series:
-    if name not in obs.columns:
-        raise missing_key(name, "adata.obs", [str(there) for there in obs.columns])
-    values = obs[name]
-    if not isinstance(values, pd.Series):
-        msg = f"adata.obs has several columns {name!r}. Rename all but one."
-        raise ValueError(msg)
-    if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_timedelta64_dtype(values.dtype):
-        msg = f"adata.obs[{name!r}] holds dates (dtype {values.dtype}). Turn them into a number first, such as days."
-        raise TypeError(msg)
-    if pd.api.types.is_complex_dtype(values.dtype):
-        msg = f"adata.obs[{name!r}] holds complex numbers (dtype {values.dtype}). Take a real number of them, such as .abs()."
-        raise TypeError(msg)
-    return values
-
-
-def absent(values: pd.Series) -> np.ndarray:
-    """Which values are missing: also text of nothing but spaces, and NaN where pandas keeps it apart from NA."""
-    gone = values.isna().to_numpy(dtype=bool)
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        blank = [isinstance(name, str) and not name.strip() for name in values.cat.categories]
-        return gone | np.isin(values.cat.codes.to_numpy(), np.flatnonzero(blank))
-    if is_number(values):
-        return gone | np.isnan(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return gone | np.array([isinstance(value, str) and not value.strip() for value in values], dtype=bool)
-
-
-def is_number(values: pd.Series) -> bool:
-    """Numbers are measured; categories, text and truth values are groups."""
-    kind = values.dtype
-    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-
-
-def check_names(name: str, value: Sequence[str], example: str) -> list[str]:
-    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-        example = value if isinstance(value, str) else example
-        msg = f"`{name}` must be a list of names, got {value!r}. Write {name}=[{example!r}]."
-        raise TypeError(msg)
-    names = [str(item) for item in value]
-    if len(set(names)) < len(names):
-        msg = f"`{name}` names {listed(sorted({n for n in names if names.count(n) > 1}))} more than once."
-        raise ValueError(msg)
-    return names
+    used: list[Column]
 
 
 def build(
@@ -95,21 +50,24 @@ def build(
     confidence: float,
 ) -> Design:
     """Read the columns, drop rows with missing values, and refuse what cannot be tested. `scores` are covariates too."""
-    used = {name: column(obs, name) for name in dict.fromkeys([phenotype, *covariates, *([block] if block else [])])}
-    gone = {name: absent(values) for name, values in used.items()}
-    if gone[phenotype].all():
-        msg = f"adata.obs[{phenotype!r}] is missing in all {len(obs)} observations; there is nothing to compare."
-        raise ValueError(msg)
+    used = {
+        name: read_column(obs, name) for name in dict.fromkeys([phenotype, *covariates, *([block] if block else [])])
+    }
+    check_any(used[phenotype], "there is nothing to compare")
+    gone = {name: values.absent for name, values in used.items()}
     rows = ~np.any(list(gone.values()), axis=0)
     missing = {name: int(lacks.sum()) for name, lacks in gone.items() if lacks.any()}
     if not rows.any():
         told = ", ".join(f"{name!r} in {n}" for name, n in missing.items())
         msg = f"No observation has a value in every column that is used: of {len(obs)}, missing are {told}. Leave one out."
         raise ValueError(msg)
-    used = {name: values[rows] for name, values in used.items()}
-    groups, codes = ([], np.zeros(0, dtype=np.int64)) if is_number(used[phenotype]) else grouped(used[phenotype])
+    used = {name: values.select(rows) for name, values in used.items()}
+    groups, codes = [], np.zeros(0, dtype=np.int64)
+    if not used[phenotype].is_number:
+        groups, codes = list(used[phenotype].levels), used[phenotype].codes
+    reference_group = None if reference_group is None else level_name(reference_group)
     compared = _phenotype(used[phenotype], phenotype, groups, codes, reference_group)
-    block_codes = None if block is None else grouped(used[block])[1]
+    block_codes = None if block is None else check_unmeasured(used[block]).codes
     if block is not None and block_codes is not None:
         _check_block(block, block_codes, paired)
     terms = [compared, *(_covariate(used[name], name) for name in covariates)]
@@ -126,24 +84,11 @@ def build(
     contrasts[:, first : first + q] = coefficients
     overall = np.eye(q, width, first)
     config = FactorTests(x if paired else full, full, contrasts, overall, block_codes, paired, float(confidence))
-    labels = {name: grouped(values)[0] for name, values in used.items() if not is_number(values)}
-    return Design(rows, config, names, groups, codes, missing, labels)
+    return Design(rows, config, names, groups, codes, missing, list(used.values()))
 
 
-def grouped(values: pd.Series) -> tuple[list[str], np.ndarray]:
-    """Names of the groups in use (in the order of the categories, else sorted) and the code of each row."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.cat.remove_unused_categories()
-        return [str(name) for name in values.cat.categories], values.cat.codes.to_numpy().astype(np.int64)
-    if is_number(values):
-        codes, distinct = pd.factorize(values, sort=True)
-        return [str(name) for name in distinct], codes.astype(np.int64)
-    names, codes = np.unique(np.array([str(value) for value in values], dtype=str), return_inverse=True)
-    return names.tolist(), codes.astype(np.int64)
-
-
-def _phenotype(values: pd.Series, name: str, groups: list[str], codes: np.ndarray, reference_group: str | None) -> Term:
-    if is_number(values):
+def _phenotype(values: Column, name: str, groups: list[str], codes: np.ndarray, reference_group: str | None) -> Term:
+    if values.is_number:
         if reference_group is not None:
             msg = (
                 f"`reference_group` is {reference_group!r}, but adata.obs[{name!r}] is a number. To compare groups, make it "
@@ -155,10 +100,6 @@ def _phenotype(values: pd.Series, name: str, groups: list[str], codes: np.ndarra
         msg = (
             f"adata.obs[{name!r}] has one group, {groups[0]!r}, in the {len(codes)} observations used; two are needed."
         )
-        raise ValueError(msg)
-    if len(set(groups)) < len(groups):
-        same = sorted({group for group in groups if groups.count(group) > 1})
-        msg = f"Different categories of adata.obs[{name!r}] read the same: {listed(same)}. Rename one of each."
         raise ValueError(msg)
     if len(groups) > MOST_GROUPS:
         msg = (
@@ -175,21 +116,18 @@ def _phenotype(values: pd.Series, name: str, groups: list[str], codes: np.ndarra
     return Term("phenotype", name, np.eye(len(groups))[codes][:, 1:])
 
 
-def _covariate(values: pd.Series, name: str) -> Term:
-    if is_number(values):
+def _covariate(values: Column, name: str) -> Term:
+    if values.is_number:
         return Term("covariate", name, _numbers(values, name, "covariate"))
-    levels, codes = grouped(values)
+    levels, codes = values.levels, values.codes
     if len(levels) == 1:
         msg = f"The covariate {name!r} is {levels[0]!r} in all {len(codes)} observations used. Leave it out."
         raise ValueError(msg)
     return Term("covariate", name, np.eye(len(levels))[codes][:, 1:])
 
 
-def _numbers(values: pd.Series, name: str, what: str) -> np.ndarray:
-    numbers = values.to_numpy(dtype=np.float64)
-    if not np.isfinite(numbers).all():
-        msg = f"adata.obs[{name!r}] holds infinite values. Replace them, or set them to NaN to leave the rows out."
-        raise ValueError(msg)
+def _numbers(values: Column, name: str, what: str) -> np.ndarray:
+    numbers = np.asarray(values.numbers)
     if np.ptp(numbers) == 0:
         msg = f"The {what} {name!r} is {numbers[0]:g} in all {len(numbers)} observations used; it explains nothing."
         raise ValueError(msg)

@@ -11,8 +11,9 @@ import pandas as pd
 
 from omicstl._core.checks import listed
 from omicstl._core.log import DesignWarning, TransferWarning, info, warn
+from omicstl._data.columns import TRUTH, doubt_levels, read_series
 
-from .design import Design, absent, grouped, is_number
+from .design import Design
 
 _PERSON = {"subject", "patient", "donor", "individual", "participant", "person", "case", "animal", "mouse"} | {
     "pid",
@@ -20,7 +21,6 @@ _PERSON = {"subject", "patient", "donor", "individual", "participant", "person",
 }
 _LABEL = {"id", "ids", "no", "nr", "num", "number", "code", "name", "key", "uid", "identifier", "anon", "accession"}
 FEW = 3
-_NO_VALUE = {"nan", "none", "<na>", "na", "n/a", "null"}  # how a missing value reads once it is text
 
 
 def warn_of_transfer(entry: Mapping[str, Any], key: str) -> None:
@@ -50,16 +50,8 @@ def tell_of_missing(design: Design, n_obs: int) -> None:
 
 
 def warn_of_missing_text(design: Design) -> None:
-    for column, labels in design.labels.items():
-        found = [name for name in labels if name.strip().lower() in _NO_VALUE]
-        if not found:
-            continue
-        values = f"adata.obs[{column!r}]"
-        warn(
-            f"{listed(found)} {'is' if len(found) == 1 else 'are'} taken as a group of {column!r} like any other: missing values "
-            f"that were turned into text? Make them missing again: {values} = {values}.mask({values}.isin({found})).",
-            DesignWarning,
-        )
+    for column in design.used:
+        doubt_levels(column, DesignWarning)
 
 
 def warn_of_small_groups(design: Design, phenotype: str, block: str | None) -> None:
@@ -114,21 +106,24 @@ def repeated(obs: pd.DataFrame, codes: np.ndarray | None, skip: set[str]) -> lis
         values = obs[name]
         if name in skip or not isinstance(values, pd.Series):
             continue
-        numeric = is_number(values)
-        if numeric and not pd.api.types.is_integer_dtype(values.dtype):
+        try:
+            column = read_series(values, str(name))
+        except (TypeError, ValueError):  # dates, and what else is nobody's name
             continue
-        if pd.api.types.is_bool_dtype(values.dtype) or values.dtype.kind in "mM":
+        present = ~column.absent
+        if not present.any() or column.kind == TRUTH:
             continue
-        present = ~absent(values)
-        if not present.any():
+        if column.is_number and (column.known % 1).any():
             continue
-        label = grouped(values[present])[1]
+        label = column.select(present).codes
         n_values = int(label.max()) + 1
         if n_values < FEW or n_values == label.size:
             continue
         if is_person(str(name)):
             by_name.append((str(name), n_values))
-        elif not numeric and codes is not None and 8 * n_values > label.size and _steady(label, codes[present]):
+        elif (
+            not column.is_number and codes is not None and 8 * n_values > label.size and _steady(label, codes[present])
+        ):
             by_shape.append((str(name), n_values))
     return by_name + by_shape
 

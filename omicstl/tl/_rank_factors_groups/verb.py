@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omicstl._core.checks import check_choice, check_flag, check_number, check_text, missing_key
+from omicstl._data.columns import check_names
 from omicstl._data.results import factor_names, score_key
 from omicstl._data.run import start
 from omicstl.models.factors import factor_tests
 from omicstl.models.factors.plier.model import PlierModel
 
 from . import doubts, tables
-from .design import build, check_names
+from .design import build
 
 if TYPE_CHECKING:
     from anndata import AnnData

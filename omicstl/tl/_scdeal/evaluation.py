@@ -9,15 +9,17 @@ import pandas as pd
 
 from omicstl._core.checks import check_text, listed, missing_key
 from omicstl._core.log import TransferWarning, warn
+from omicstl._data.columns import TRUTH, Column, check_any, level_name, read_column
+from omicstl._data.tables import read_table
 
-from .labels import Column, check_rows, read_column
+from .response import checked
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 FEWEST = 3  # labelled cells
 SENSITIVE = "sensitive"  # what calls say
-_ONE, _NOUGHT = ("1", "1.0", "True"), ("0", "0.0", "False")
+_ONE, _NOUGHT = ("1", "True"), ("0", "False")
 
 
 class Truth(NamedTuple):
@@ -34,9 +36,10 @@ def read(
     check_text("eval_key", key, optional=True)
     if key is None:
         return None
-    if len(drugs) == 1 and key in adata.obs:
-        place = f"adata.obs[{key!r}]"
-        y, positive, reason = _labels(adata.obs[key], place, sensitive, mask)
+    if len(drugs) == 1 and key in adata.obs.columns.astype(str):
+        column = read_column(adata, key, argument="eval_key")
+        place = column.where
+        y, positive, reason = _labels(check_any(column, "no cell has a label. Leave `eval_key` out"), sensitive, mask)
         if reason:
             msg = f"{place} (`eval_key`) cannot be compared with scores: {reason}. Leave `eval_key` out, or pass other labels."
             raise ValueError(msg)
@@ -50,26 +53,16 @@ def read(
 
 
 def _table(adata: AnnData, key: str, drugs: np.ndarray, sensitive: str | None, mask: np.ndarray | None) -> Truth:
-    place, table = f"adata.obsm[{key!r}]", adata.obsm[key]
-    if not isinstance(table, pd.DataFrame):
-        msg = f"{place} (`eval_key`) must be a DataFrame whose columns are drugs, got {type(table).__name__}."
-        raise TypeError(msg)
-    check_rows(table, adata, key, "adata")
-    columns = [str(name) for name in table.columns]
-    there = [i for i, drug in enumerate(drugs) if str(drug) in columns]
+    table = read_table(adata, key)
+    place = table.where
+    there = [i for i, drug in enumerate(drugs) if str(drug) in table.names]
     if not there:
-        msg = f"No column of {place} (`eval_key`) is a drug that is predicted: it has {listed(columns)}, and predicted are {listed(drugs)}."
-        raise ValueError(msg)
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        msg = f"{place} (`eval_key`) has a column {listed(twice)} more than once. Keep one of each."
+        msg = f"No column of {place} (`eval_key`) is a drug that is predicted: it has {listed(table.names)}, and predicted are {listed(drugs)}."
         raise ValueError(msg)
     y, positive, bad = np.full((adata.n_obs, len(drugs)), np.nan), [""] * len(drugs), {}
     for i in there:
         name = str(drugs[i])
-        y[:, i], positive[i], reason = _labels(
-            table.iloc[:, columns.index(name)], f"{place}[{name!r}]", sensitive, mask
-        )
+        y[:, i], positive[i], reason = _labels(table.column(name), sensitive, mask)
         if reason:
             y[:, i], bad[name] = np.nan, reason
     if bad:
@@ -82,12 +75,11 @@ def _table(adata: AnnData, key: str, drugs: np.ndarray, sensitive: str | None, m
     return Truth(y, tuple(positive))
 
 
-def _labels(
-    column: pd.Series, place: str, sensitive: str | None, mask: np.ndarray | None
-) -> tuple[np.ndarray, str, str]:
+def _labels(column: Column, sensitive: str | None, mask: np.ndarray | None) -> tuple[np.ndarray, str, str]:
     """Labels turned so that larger is more sensitive, the class that is 1, and why they cannot be compared (or ``""``)."""
-    found = read_column(column, place)
-    y, positive = _numbers(found, place, sensitive) if found.numbers is not None else _classes(found, place, sensitive)
+    checked(column)
+    sensitive = None if sensitive is None else level_name(sensitive)
+    y, positive = _numbers(column, sensitive) if column.numbers is not None else _classes(column, sensitive)
     known = y[np.isfinite(y) if mask is None else np.isfinite(y) & mask]
     of = "" if mask is None else " that shapes the fit (`mask_obs`)"
     if not known.size:
@@ -103,25 +95,25 @@ def _labels(
     return y, positive, ""
 
 
-def _numbers(found: Column, place: str, sensitive: str | None) -> tuple[np.ndarray, str]:
+def _numbers(found: Column, sensitive: str | None) -> tuple[np.ndarray, str]:
     y = np.asarray(found.numbers)
     values = np.unique(y[np.isfinite(y)])
     if np.isin(values, (0, 1)).all():
         nought = sensitive in _NOUGHT  # a class of the lines by that name
-        return (1 - y if nought else y), str(not nought) if found.boolean else str(int(not nought))
+        return (1 - y if nought else y), str(not nought) if found.kind == TRUTH else str(int(not nought))
     if values.size == 2:
         low, high = (f"{value:g}" for value in values)
         msg = (
-            f"{place} (`eval_key`) holds {low} and {high} alone, and nothing says which is the sensitive one. Write 1 or True for sensitive cells, "
-            f"e.g. {place} = {place} == {high}."
+            f"{found.where} (`eval_key`) holds {low} and {high} alone, and nothing says which is the sensitive one. Write 1 or True for sensitive cells, "
+            f"e.g. {found.where} = {found.where} == {high}."
         )
         raise ValueError(msg)
     return y, ""
 
 
-def _classes(found: Column, place: str, sensitive: str | None) -> tuple[np.ndarray, str]:
+def _classes(found: Column, sensitive: str | None) -> tuple[np.ndarray, str]:
     """Classes as 0 and 1. Sensitive is the class that `sensitive` names, else "sensitive" itself, else True or 1."""
-    levels = found.levels
+    levels, place = found.levels, found.where
     if len(levels) > 2:
         msg = f"{place} (`eval_key`) must hold numbers or two classes, got {len(levels)} classes: {listed(levels)}. Set the others to missing."
         raise ValueError(msg)
@@ -138,9 +130,8 @@ def _classes(found: Column, place: str, sensitive: str | None) -> tuple[np.ndarr
             f"is called {wanted}. Write True for sensitive cells, e.g. {place} = {place} == {levels[-1]!r}."
         )
         raise ValueError(msg)
-    text = np.asarray(found.text)
     positive = named[0] if named else ""
-    return np.where(text == "", np.nan, np.where(text == positive, 1.0, 0.0)), positive
+    return np.where(found.absent, np.nan, np.where(found.text == positive, 1.0, 0.0)), positive
 
 
 def compare(truth: Truth, score: np.ndarray, drugs: np.ndarray, mask: np.ndarray | None) -> pd.DataFrame:

@@ -27,7 +27,7 @@ ALIKE = 0.3  # correlation of profiles below which a cluster is no line, however
 
 def clusters_of(adata: AnnData, key: str | None) -> np.ndarray | None:
     """Cluster of each cell as a string; a name for nearly each cell is no cluster."""
-    found = inputs.names_of_groups(adata, key, "cluster_key", "adata", "cells")
+    found = inputs.group_names(adata, key, "cluster_key")
     if found is None:
         return None
     n = int(np.unique(found.astype(str)).size)

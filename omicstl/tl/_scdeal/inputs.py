@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key, near_miss
+from omicstl._core.checks import check_choice, check_number, listed, near_miss
 from omicstl._core.log import ScaleWarning, TransferWarning, warn
-from omicstl._data import adata as reader
+from omicstl._data import adata as reader, columns as columns_of
 from omicstl._data.blocks import SubsetRows
 from omicstl._data.features import match_features, no_overlap_message, species_hint
 from omicstl.models.response.cells import ROWS, Moments, moments
@@ -178,7 +177,8 @@ def read(
         msg = f"{keep.size} lines are left, and at least {FEWEST_LINES} are needed for a fit."
         raise ValueError(msg)
     lineage, study = (
-        group(reference, key, name) for key, name in ((lineage_key, "lineage_key"), (study_key, "study_key"))
+        group_names(reference, key, name, "reference")
+        for key, name in ((lineage_key, "lineage_key"), (study_key, "study_key"))
     )
     lineage, study = groups_of_lines(lineage, study, lineage_key, study_key, keep)
     mask = mask_of(adata, mask_obs)
@@ -292,9 +292,13 @@ def kept_lines(reference: AnnData, exclude: Sequence[str], response: response_of
     return np.flatnonzero(~np.isin(names, np.array(list(exclude), dtype=str)) & np.isfinite(response.y).any(axis=1))
 
 
-def group(reference: AnnData, key: str | None, argument: str) -> np.ndarray | None:
-    """A column of the lines as strings; what is missing is a group of its own."""
-    return names_of_groups(reference, key, argument, "reference", "lines")
+def group_names(adata: AnnData, key: str | None, argument: str, name: str = "adata") -> np.ndarray | None:
+    """Names of the group of each row, if a column of groups is named."""
+    return (
+        None
+        if key is None
+        else columns_of.groups(adata, key, argument=argument, name=name, category=TransferWarning).text
+    )
 
 
 def groups_of_lines(
@@ -321,57 +325,9 @@ def groups_of_lines(
     return lineage, study
 
 
-def names_of_groups(adata: AnnData, key: str | None, argument: str, name: str, rows: str) -> np.ndarray | None:
-    """A column of names of groups as strings; a column without any, or with measured numbers, is refused."""
-    check_text(argument, key, optional=True)
-    if key is None:
-        return None
-    if key not in adata.obs:
-        raise missing_key(key, f"{name}.obs", adata.obs.columns)
-    place, column = f"{name}.obs[{key!r}]", adata.obs[key]
-    missing = column.isna().to_numpy(dtype=bool)
-    if missing.all():
-        msg = f"{place} (`{argument}`) has no value for any of the {rows}. Leave `{argument}` out, or fill the column."
-        raise ValueError(msg)
-    if not isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.kind == "f":
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)[~missing]
-        if (values != np.round(values)).any():
-            msg = (
-                f"{place} (`{argument}`) holds measured numbers such as {values[values != np.round(values)][0]:.4g}, and names of groups are needed. "
-                "Is it the right column? Cut numbers into groups first: pd.cut."
-            )
-            raise TypeError(msg)
-    return np.array(["unknown" if pd.isna(v) else str(v) for v in column.astype(object)], dtype=object)
-
-
 def mask_of(adata: AnnData, key: str | None) -> np.ndarray | None:
-    """Cells that shape the fit."""
-    check_text("mask_obs", key, optional=True)
-    if key is None:
-        return None
-    if key not in adata.obs:
-        raise missing_key(key, "adata.obs", adata.obs.columns)
-    column, place = adata.obs[key], f"adata.obs[{key!r}]"
-    missing = column.isna().to_numpy(dtype=bool)
-    known = column.astype(object).to_numpy(dtype=object)[~missing]
-    wrong = [value for value in known if not isinstance(value, bool | np.bool_)]
-    if wrong:
-        told = f"dtype {column.dtype}, with values such as {listed(dict.fromkeys(wrong), 3)}"
-        texts = {str(value) for value in known}
-        way_out = f"Write e.g. {place} == 'malignant' into a column."
-        if texts <= {"True", "False"}:
-            way_out = f"These are text: {place} = {place} == 'True'."
-        elif texts <= {"0", "1", "0.0", "1.0"}:
-            way_out = f"If 1 is malignant: {place} = {place}.astype(float) == 1."
-        msg = f"{place} (`mask_obs`) must be True or False for each cell, got {told}. {way_out}"
-        raise TypeError(msg)
-    if missing.any():
-        msg = (
-            f"{place} (`mask_obs`) has no value for {int(missing.sum())} of {missing.size} cells, and True or False is needed for each. "
-            f"To leave them out of the fit: {place} = ({place} == True).fillna(False).astype(bool)."
-        )
-        raise ValueError(msg)
-    return known.astype(bool)
+    """Cells that shape the fit, if a column says which."""
+    return None if key is None else columns_of.mask(adata, key)
 
 
 def finite_lines(expression: reader.Expression) -> np.ndarray:

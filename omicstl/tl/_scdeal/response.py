@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from omicstl._core.checks import check_text, listed, missing_key, near_miss
 from omicstl._core.log import TransferWarning, warn
-
-from .labels import check_rows, read_column, tables_of
+from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column, stored_numbers
+from omicstl._data.tables import read_table, tables_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 FEWEST, FEWEST_OF_CLASS = 10, 3
 ENDS = ("low", "high")
+_HUGE, _TINY = 1e7, 1e-9  # products of four such values fit in single precision
 
 
 class Response(NamedTuple):
@@ -46,13 +46,13 @@ def read(
             msg = f"Say which responses to learn: drugs=['<column of reference.obs>'], or response_key='<table of reference.obsm>', of {listed(tables) or 'which there is none'}."
             raise ValueError(msg)
         where = "reference.obs"
-        there = [str(name) for name in reference.obs.columns]
-        _check_there(names, there, adata.obs.columns, where, "adata.obs")
-        _check_once([name for name in there if name in names], where)
-        columns = {name: reference.obs.iloc[:, there.index(name)] for name in names}
+        _check_there(names, reference.obs.columns, adata.obs.columns, where, "adata.obs")
+        columns = {name: read_column(reference, name, argument="drugs", name="reference") for name in names}
+        for column in columns.values():
+            check_any(column, "no line has a value")
     else:
         columns, where = _table(adata, reference, response_key, names)
-    turned = [_turned(name, column, sensitive, where) for name, column in columns.items()]
+    turned = [_turned(column, sensitive) for column in columns.values()]
     return Response(
         y=np.column_stack([y for y, _ in turned]),
         drugs=np.array(list(columns), dtype=object),
@@ -81,15 +81,11 @@ def _names(drugs: Any) -> list[str] | None:
     if not names:
         msg = "`drugs` is empty. Name at least one, or pass None for all of the table."
         raise ValueError(msg)
-    _check_once(names, "`drugs`", "names")
-    return [str(name) for name in names]
-
-
-def _check_once(names: list[str], where: str, verb: str = "has a column") -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        msg = f"{where} {verb} {listed(twice)} more than once. Keep one of each."
+        msg = f"`drugs` names {listed(twice)} more than once. Keep one of each."
         raise ValueError(msg)
+    return [str(name) for name in names]
 
 
 def _check_there(names: list[str], there: Any, target: Any, where: str, target_where: str) -> None:
@@ -106,65 +102,50 @@ def _check_there(names: list[str], there: Any, target: Any, where: str, target_w
         raise missing_key(name, where, [str(column) for column in there])
 
 
-def _table(adata: AnnData, reference: AnnData, key: str, names: list[str] | None) -> tuple[dict[str, pd.Series], str]:
-    where = f"reference.obsm[{key!r}]"
-    tables_of(reference, "reference")
-    if key not in reference.obsm:
-        if key in adata.obsm:
-            msg = (
-                f"{key!r} is in adata.obsm, not in reference.obsm: these are labels of the cells, which are never learnt from. The response "
-                "must be that of the lines."
-            )
-            raise KeyError(msg)
-        raise missing_key(key, "reference.obsm", reference.obsm)
-    value = reference.obsm[key]
-    table = value if isinstance(value, pd.DataFrame) else _named(reference, key, value, where)
-    check_rows(table, reference, key, "reference")
-    columns = [str(name) for name in table.columns]
-    _check_once(columns, where)
-    if not columns:
-        msg = f"{where} has no columns. It must have one for each drug, and a row for each line."
-        raise ValueError(msg)
+def _table(adata: AnnData, reference: AnnData, key: str, names: list[str] | None) -> tuple[dict[str, Column], str]:
+    if key not in tables_of(reference, "reference") and key in adata.obsm:
+        msg = (
+            f"{key!r} is in adata.obsm, not in reference.obsm: these are labels of the cells, which are never learnt from. The response "
+            "must be that of the lines."
+        )
+        raise KeyError(msg)
+    table = read_table(reference, key, name="reference")
     if names is not None:
         target = adata.obsm[key].columns if key in adata.obsm and hasattr(adata.obsm[key], "columns") else ()
-        _check_there(names, columns, target, f"the columns of {where}", f"adata.obsm[{key!r}]")
-    wanted = columns if names is None else names
-    return {name: table.iloc[:, columns.index(name)] for name in wanted}, where
+        _check_there(names, table.names, target, f"the columns of {table.where}", f"adata.obsm[{key!r}]")
+    return {name: table.column(name) for name in (table.names if names is None else names)}, table.where
 
 
-def _named(reference: AnnData, key: str, value: Any, where: str) -> pd.DataFrame:
-    """Put the names of drugs to an array."""
-    if not isinstance(value, np.ndarray) or value.ndim != 2:
-        msg = f"{where} must be a DataFrame or an array of lines by drugs, NaN where not measured, got {type(value).__name__}. Store a DataFrame."
-        raise TypeError(msg)
-    stored = reference.uns.get(f"{key}_names")
-    n = None if stored is None else np.size(stored)
-    if n != value.shape[1]:
-        got = "which is not there" if n is None else f"which has {n} names"
-        msg = (
-            f"{where} is an array of {value.shape[1]} columns; their drugs must be named in reference.uns[{key + '_names'!r}], {got}. "
-            "Or store a DataFrame."
-        )
-        raise ValueError(msg)
-    if value.dtype.kind not in "biuf":
-        msg = f"{where} has dtype {value.dtype}, and numbers are needed, NaN where not measured: {where} = {where}.astype(float). Store classes as a DataFrame."
-        raise TypeError(msg)
-    return pd.DataFrame(value, columns=[str(name) for name in np.ravel(stored)], index=reference.obs_names)
+def checked(column: Column) -> Column:
+    """Refuse numbers that single precision cannot hold or that are stored as text, and warn of doubtful classes."""
+    if column.is_number:
+        largest = float(np.abs(column.known).max(initial=0.0))
+        if largest > _HUGE or 0 < largest < _TINY:
+            msg = (
+                f"{column.where} has values up to {largest:.3g}, and single precision takes {_TINY:g} to {_HUGE:g}. Take logarithms or another unit, and write "
+                "NaN where nothing was measured."
+            )
+            raise ValueError(msg)
+        return column
+    stored = stored_numbers(column) if len(column.levels) > 2 else ""
+    if stored:
+        raise TypeError(stored)
+    doubt_levels(column, TransferWarning)
+    return column
 
 
-def _turned(name: str, column: pd.Series, sensitive: str | None, where: str) -> tuple[np.ndarray, bool]:
+def _turned(column: Column, sensitive: str | None) -> tuple[np.ndarray, bool]:
     """Numbers turned so that larger is more sensitive, or classes as 0 and 1; and whether these are classes."""
-    place = f"{where}[{name!r}]"
-    found = read_column(column, place)
-    if found.numbers is None:
-        return _classes(found.text, found.levels, sensitive, place), True
-    values = found.numbers
-    known = values[np.isfinite(values)]
+    checked(column)
+    if column.numbers is None:
+        return _classes(column, sensitive), True
+    values = column.numbers
+    known = values[~column.absent]
     if not known.size:
         return values, False
     binary = bool(np.isin(known, (0, 1)).all())
     if sensitive not in ENDS:
-        raise _no_end(sensitive, place, binary, found.boolean)
+        raise _no_end(sensitive, column.where, binary, column.kind == TRUTH)
     if binary:
         return (values if sensitive == "high" else 1 - values), True
     return (values if sensitive == "high" else -values), False
@@ -186,7 +167,9 @@ def _no_end(sensitive: str | None, place: str, binary: bool, boolean: bool) -> V
     )
 
 
-def _classes(text: Any, levels: tuple[str, ...], sensitive: str | None, place: str) -> np.ndarray:
+def _classes(column: Column, sensitive: str | None) -> np.ndarray:
+    levels, place = column.levels, column.where
+    sensitive = None if sensitive is None else level_name(sensitive)
     if len(levels) > 2:
         msg = (
             f"{place} has {len(levels)} classes: {listed(levels)}. Two are needed: set the others to missing, or leave the column out "
@@ -199,7 +182,7 @@ def _classes(text: Any, levels: tuple[str, ...], sensitive: str | None, place: s
     if levels and sensitive not in levels:
         msg = f"Say which class of {place} is the sensitive one: `sensitive` must be {' or '.join(map(repr, levels))}, got {sensitive!r}.{near_miss(sensitive, levels)}"
         raise ValueError(msg)
-    return np.where(text == "", np.nan, np.where(text == sensitive, 1.0, 0.0))
+    return np.where(column.absent, np.nan, np.where(column.text == sensitive, 1.0, 0.0))
 
 
 def settle(response: Response, keep: np.ndarray) -> Response:

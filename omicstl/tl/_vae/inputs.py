@@ -15,7 +15,7 @@ from omicstl._core.log import warn
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
 from omicstl._core.settings import settings
-from omicstl._data import adata as reader, genesets
+from omicstl._data import adata as reader, columns as columns_of, genesets
 from omicstl._data.checkpoints import Checkpoints, rows_digest
 from omicstl._data.obsm import read_obsm
 from omicstl._data.run import Run
@@ -23,7 +23,6 @@ from omicstl.kernels import stats
 from omicstl.models.factors.autoencoder import covariates as covariate_parts, rows as vae_data
 from omicstl.models.factors.autoencoder.likelihoods import COUNTS, GAUSSIAN, LIKELIHOODS
 from omicstl.models.factors.vae.options import DECODERS, VaeOptions, size_in_bytes
-from omicstl.tl._rank_factors_groups import design as columns_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -210,26 +209,21 @@ def observed(adata: AnnData, batch_key: str | None, covariates: Sequence[str]) -
     levels: dict[str, list[str]] = {}
     batch = None
     for name in [*([batch_key] if batch_key is not None else []), *names]:
-        column = columns_of.column(adata.obs, name)
-        gone = columns_of.absent(column)
-        if gone.any():
-            msg = (
-                f"adata.obs[{name!r}] is missing in {int(gone.sum())} of {len(gone)} observations. Fill it in (a level of its own, such as "
-                "'unknown', is fine), or leave these observations out."
-            )
-            raise ValueError(msg)
-        if columns_of.is_number(column) and name != batch_key:
-            values[name] = column.to_numpy(dtype=np.float64)
-            if not np.isfinite(values[name]).all() or np.ptp(values[name]) == 0:
-                msg = f"adata.obs[{name!r}] has one value, or infinite ones, so it says nothing about observations. Leave it out."
+        argument = "batch_key" if name == batch_key else "covariates"
+        column = columns_of.complete(columns_of.read_column(adata, name, argument=argument))
+        if column.is_number and name != batch_key:
+            values[name] = np.asarray(column.numbers)
+            if np.ptp(values[name]) == 0:
+                msg = f"adata.obs[{name!r}] has one value, so it says nothing about observations. Leave it out."
                 raise ValueError(msg)
             continue
-        levels[name], codes = columns_of.grouped(column)
+        columns_of.doubt_levels(columns_of.check_unmeasured(column))
+        levels[name] = list(column.levels)
         if len(levels[name]) < 2:
             msg = f"adata.obs[{name!r}] has one level, {levels[name][0]!r}, so there is nothing to adjust for. Leave it out."
             raise ValueError(msg)
-        values[name] = np.array(levels[name], dtype=object)[codes]
-        batch = codes if name == batch_key else batch
+        values[name] = column.text
+        batch = column.codes if name == batch_key else batch
     return Observed(values, levels, batch)
 
 
