@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_number, check_text, listed
 from omicstl._core.log import TransferWarning
-from omicstl._data import adata as reader, columns
+from omicstl._data import adata as reader, classes, columns
 from omicstl._data.obsm import read_obsm
 from omicstl.models.shift import space as domain_space
 
@@ -65,8 +65,8 @@ def sides(
         msg = f"`source` must be a list of domains, which are strings, got {source!r}. Domains of {where}: {listed(names, limit=20)}."
         raise TypeError(msg)
     check_text("target", target, optional=True)
-    source = None if source is None else [columns.check_domain(name, column) for name in source]
-    target = None if target is None else columns.check_domain(target, column)
+    source = None if source is None else [classes.check_domain(name, column) for name in source]
+    target = None if target is None else classes.check_domain(target, column)
     if target is None:
         left = [name for name in names if name not in (source or ())]
         if len(names) < 2 or (len(left) != 1 and len(names) != 2):
@@ -177,6 +177,6 @@ def labels(adata: AnnData, label_key: str) -> Labels:
         _check_size(column.where, np.asarray(column.numbers)[~column.absent])
     if column.is_measured:
         return Labels(np.asarray(column.numbers), [])
-    columns.check_classes(column)
+    classes.check_classes(column)
     columns.doubt_levels(column, TransferWarning)
     return Labels(np.where(column.absent, np.nan, column.codes), list(column.levels))

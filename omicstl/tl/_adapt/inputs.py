@@ -10,7 +10,7 @@ import numpy as np
 from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.options.training import Training
-from omicstl._data import adata as reader, columns as columns_of, tables
+from omicstl._data import adata as reader, classes, columns as columns_of, tables
 from omicstl._data.obsm import read_obsm
 from omicstl._data.run import Run
 from omicstl.models.adapt import methods
@@ -99,7 +99,7 @@ def _one(adata: AnnData, key: str, task: str) -> Labels:
         _check_size(y, where)
         return Labels(y, Task(REGRESSION, np.array([key], dtype=object)), where)
     if task == REGRESSION:
-        stored = columns_of.stored_numbers(column)
+        stored = classes.stored_numbers(column)
         if stored:
             raise TypeError(stored)
         msg = f"task='regression' needs numbers, and {where} holds {column.kind} (dtype {column.dtype}). Use task='classification'."
@@ -109,7 +109,7 @@ def _one(adata: AnnData, key: str, task: str) -> Labels:
         msg = f"{where} has {len(names)} classes: {listed(names)}. At most {MOST_CLASSES} can be told apart. Is it a column of names?"
         raise ValueError(msg)
     other = "; task='regression' takes numbers." if column.is_number else ". Is it a column of names?"
-    columns_of.check_classes(column, advice=other)
+    classes.check_classes(column, advice=other)
     columns_of.doubt_levels(column, TransferWarning)
     y = np.where(column.absent, np.nan, column.codes)[:, None]
     kind = BINARY if len(names) == 2 else MULTINOMIAL
@@ -163,7 +163,7 @@ def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, ta
         raise TypeError(msg)
     source = [source] if isinstance(source, str) else source
     wanted = [n for n in names if n != target] if source is None else columns_of.check_names("source", source, names[0])
-    target, wanted = columns_of.check_domain(target, column), [columns_of.check_domain(name, column) for name in wanted]
+    target, wanted = classes.check_domain(target, column), [classes.check_domain(name, column) for name in wanted]
     if not wanted or target in wanted:
         msg = f"`source` must name at least one domain that is not the target {target!r}, got {wanted!r}."
         raise ValueError(msg)

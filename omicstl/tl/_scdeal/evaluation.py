@@ -9,7 +9,7 @@ import pandas as pd
 
 from omicstl._core.checks import check_text, listed, missing_key
 from omicstl._core.log import TransferWarning, warn
-from omicstl._data.columns import TRUTH, Column, check_any, level_name, read_column
+from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column
 from omicstl._data.tables import read_table
 
 from .response import checked
@@ -77,7 +77,7 @@ def _table(adata: AnnData, key: str, drugs: np.ndarray, sensitive: str | None, m
 
 def _labels(column: Column, sensitive: str | None, mask: np.ndarray | None) -> tuple[np.ndarray, str, str]:
     """Labels turned so that larger is more sensitive, the class that is 1, and why they cannot be compared (or ``""``)."""
-    checked(column)
+    doubt_levels(checked(column), TransferWarning)
     sensitive = None if sensitive is None else level_name(sensitive)
     y, positive = _numbers(column, sensitive) if column.numbers is not None else _classes(column, sensitive)
     known = y[np.isfinite(y) if mask is None else np.isfinite(y) & mask]

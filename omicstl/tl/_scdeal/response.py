@@ -9,7 +9,8 @@ import numpy as np
 
 from omicstl._core.checks import check_text, listed, missing_key, near_miss
 from omicstl._core.log import TransferWarning, warn
-from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column, stored_numbers
+from omicstl._data.classes import stored_numbers
+from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column
 from omicstl._data.tables import read_table, tables_of
 
 if TYPE_CHECKING:
@@ -31,9 +32,15 @@ class Response(NamedTuple):
 
 
 def read(
-    adata: AnnData, reference: AnnData, drugs: Sequence[str] | None, response_key: str | None, sensitive: str | None
+    adata: AnnData,
+    reference: AnnData,
+    drugs: Sequence[str] | None,
+    response_key: str | None,
+    sensitive: str | None,
+    *,
+    doubt: bool = True,
 ) -> Response:
-    """Read and turn the response; labels of the cells are never looked at."""
+    """Read and turn the response; labels of the cells are never looked at. `doubt` warns of doubtful classes."""
     check_text("response_key", response_key, optional=True)
     if isinstance(sensitive, bool | int | float | np.generic) and not isinstance(sensitive, str):
         msg = f"`sensitive` must be text, got {sensitive!r} of type {type(sensitive).__name__}. Write 'high' where 1 or True is sensitive, 'low' where 0 or False is."
@@ -53,6 +60,9 @@ def read(
     else:
         columns, where = _table(adata, reference, response_key, names)
     turned = [_turned(column, sensitive) for column in columns.values()]
+    if doubt:
+        for column in columns.values():
+            doubt_levels(column, TransferWarning)
     return Response(
         y=np.column_stack([y for y, _ in turned]),
         drugs=np.array(list(columns), dtype=object),
@@ -117,7 +127,7 @@ def _table(adata: AnnData, reference: AnnData, key: str, names: list[str] | None
 
 
 def checked(column: Column) -> Column:
-    """Refuse numbers that single precision cannot hold or that are stored as text, and warn of doubtful classes."""
+    """Refuse numbers that single precision cannot hold or that are stored as text."""
     if column.is_number:
         largest = float(np.abs(column.known).max(initial=0.0))
         if largest > _HUGE or 0 < largest < _TINY:
@@ -130,7 +140,6 @@ def checked(column: Column) -> Column:
     stored = stored_numbers(column) if len(column.levels) > 2 else ""
     if stored:
         raise TypeError(stored)
-    doubt_levels(column, TransferWarning)
     return column
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from omicstl._data.tables import read_table
 from omicstl.models.transfer.screen import Lines
 
 from . import response as response_of
@@ -28,14 +29,14 @@ def with_whole_table(
         return lines
     rows = names.get_indexer(np.asarray(lines.names).astype(str))
     known = {str(name) for name in lines.drugs}
-    others = [name for name in _names(reference, response_key) if name not in known]
+    others = [name for name in read_table(reference, response_key, name="reference").names if name not in known]
     try:
-        found = [response_of.read(adata, reference, others, response_key, sensitive)] if others else []
+        found = [response_of.read(adata, reference, others, response_key, sensitive, doubt=False)] if others else []
     except (KeyError, TypeError, ValueError):
         found = []
         for name in others:
             try:
-                found.append(response_of.read(adata, reference, [name], response_key, sensitive))
+                found.append(response_of.read(adata, reference, [name], response_key, sensitive, doubt=False))
             except (KeyError, TypeError, ValueError):
                 continue
     if not found:
@@ -49,10 +50,3 @@ def with_whole_table(
         drugs=np.concatenate([np.asarray(lines.drugs, dtype=object), drugs]),
         binary=np.concatenate([np.asarray(lines.binary, bool), binary]),
     )
-
-
-def _names(reference: AnnData, key: str) -> list[str]:
-    value = reference.obsm[key]
-    if isinstance(value, pd.DataFrame):
-        return [str(name) for name in value.columns]
-    return [str(name) for name in reference.uns.get(f"{key}_names", ())]
