@@ -25,19 +25,19 @@ from omicstl._core.random import Streams
 from omicstl.models.response import fit as response_fit, smoothing
 from omicstl.models.response.cells import standardised
 from omicstl.models.transfer.scores import rank_skill
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen as screens
 
 FIRST_SEED = 100
 ALWAYS = 4.0
 WAYS = ("none", "chosen", "always 4")
 
 
-def simulated(kind: str, depth: float, seed: int) -> tuple[AnnData, inputs.Read]:
+def simulated(kind: str, depth: float, seed: int) -> tuple[AnnData, screens.Read]:
     """Cells whose response is known, and what `tl.scdeal` reads of them and of the lines."""
     cells, lines, _ = otl.datasets.simulate_drug_response(
         400, 1000, 1500, state_separation=1.5, shift=1.0, depth=depth, response_by=kind, rng=seed
     )
-    read = inputs.read(
+    read = screens.read(
         cells,
         lines,
         drugs=["ln_ic50"],

@@ -19,11 +19,10 @@ from omicstl.metrics import _domains
 from omicstl.models.factors.autoencoder.covariates import learn
 from omicstl.models.factors.vae.model import VaeModel
 from omicstl.pl._read import groups_of
-from omicstl.tl._adapt import inputs as adapted
 from omicstl.tl._project import covariates as projected
 from omicstl.tl._rank_factors_groups import design
-from omicstl.tl._scdeal import evaluation, groups as clusters, inputs as screens, response
-from omicstl.tl._vae import inputs as encoded
+from omicstl.tl._scdeal import evaluation, groups as clusters
+from omicstl.tl._shared import domains as adapted, encoder_rows as encoded, response, screen as screens
 from tests.support import drug_screen, network_models
 from tests.support.scored import scored
 

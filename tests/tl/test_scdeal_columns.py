@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from omicstl.tl._scdeal import groups, inputs
+from omicstl.tl._scdeal import groups
+from omicstl.tl._shared import screen as screens
 from tests.support.drug_screen import N_CELLS as M, N_LINES as N, refused, run, simulated
 
 MASK = np.arange(M) < 25
@@ -64,7 +65,7 @@ def with_column(cells, values):
     ],
 )
 def test_true_and_false_in_any_dress(screen, values):
-    found = inputs.mask_of(with_column(screen[0], values), "x")
+    found = screens.mask_of(with_column(screen[0], values), "x")
     assert found.dtype == bool
     np.testing.assert_array_equal(found, MASK)
 
@@ -103,7 +104,7 @@ def test_what_is_no_mask(screen, values, error, match):
 def test_the_way_out_of_a_mask_with_gaps_works(screen, values):
     cells = with_column(screen[0], values)
     cells.obs["x"] = cells.obs["x"].astype(object).isin([True, "True"])  # what the message says
-    np.testing.assert_array_equal(inputs.mask_of(cells, "x"), [False, *MASK[1:]])
+    np.testing.assert_array_equal(screens.mask_of(cells, "x"), [False, *MASK[1:]])
 
 
 @pytest.mark.parametrize(
@@ -123,8 +124,8 @@ def test_what_is_no_list_of_lines(screen, exclude, error, match):
 
 @pytest.mark.parametrize("kind", [list, set, tuple, pd.Index, np.array])
 def test_lists_of_lines_of_any_kind(screen, kind):
-    keep = inputs.kept_lines(
-        screen[1], kind(["LINE03", "LINE05"]), inputs.response_of.read(*screen, None, "table", "low")
+    keep = screens.kept_lines(
+        screen[1], kind(["LINE03", "LINE05"]), screens.response_of.read(*screen, None, "table", "low")
     )
     assert not {2, 4} & set(keep)
     assert keep.size == N - 2

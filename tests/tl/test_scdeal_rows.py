@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from omicstl._data import adata as reader
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen as screens
 
 
 def test_totals_are_counted_as_rows_go_by():
@@ -15,7 +15,7 @@ def test_totals_are_counted_as_rows_go_by():
     counts[:, 0] += 1
     cells = ad.AnnData(sp.csr_matrix(counts))
     columns = np.array([3, 1, 20])
-    rows, scale, (totals, n_genes) = inputs.read_cells(reader.read(cells), columns, "auto")
+    rows, scale, (totals, n_genes) = screens.read_cells(reader.read(cells), columns, "auto")
     assert scale == "counts"
     np.testing.assert_array_equal(totals, counts.sum(axis=1))
     np.testing.assert_array_equal(n_genes, (counts > 0).sum(axis=1))

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from omicstl._core.log import ScaleWarning, TransferWarning
-from omicstl.tl._scdeal import evaluation, response
+from omicstl.tl._scdeal import evaluation
+from omicstl.tl._shared import response
 from tests.support.drug_screen import N_CELLS as M, N_LINES as N, refused, run, simulated
 
 FIRST = {"response_key": None, "drugs": ["x"]}

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from omicstl.models.adapt.problem import Problem
-
-    from .inputs import Rows
+    from omicstl.tl._shared.domains import Rows
 
 LEAST_WEIGHT = 0.1
 

@@ -14,7 +14,8 @@ from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
 from omicstl.models.adapt.problem import Problem
-from omicstl.tl._predictions import predictions
+from omicstl.tl._shared import domains
+from omicstl.tl._shared.predictions import predictions
 
 from . import inputs, result
 
@@ -184,11 +185,11 @@ def adapt(
     }
     run = start("adapt", adata, key_added, copy=copy, reads=reads)
     random = streams(rng)
-    labels = inputs.labels(adata, label_key, task)
-    where = inputs.rows(adata, domain_key, source, target, labels)
+    labels = domains.labels(adata, label_key, task)
+    where = domains.rows(adata, domain_key, source, target, labels)
     inputs.check_labels(labels, where)
     inputs.check_classes(class_weight, focus, labels.task)
-    expression = inputs.read(adata, layer, obsm)
+    expression = domains.read(adata, layer, obsm)
     inputs.check_size(run, expression, labels.task)
     x = inputs.matrix(expression)
     *sources, receiver = inputs.domains(x, labels, where, inputs.blocks(adata, block))

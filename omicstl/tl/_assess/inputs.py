@@ -16,9 +16,8 @@ from omicstl.models.assess.decide import Check
 from omicstl.models.assess.known import choice_of_adaptation, choice_of_screen, of_adaptation, of_members, of_screen
 from omicstl.models.kinds import from_dict
 from omicstl.models.transfer.screen import Cells, Lines
-from omicstl.tl._adapt import inputs as adapted
-from omicstl.tl._confounders import confounders
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import domains, screen
+from omicstl.tl._shared.confounders import confounders
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,7 +44,7 @@ def judge(
     names = asked(drugs, there)
     used = entry["params"]
     again = {name: used.get(name) for name in READ_AGAIN}
-    read = inputs.read(
+    read = screen.read(
         adata,
         reference,
         drugs=there if again["response_key"] is None else None,
@@ -112,10 +111,10 @@ def _adapted(
     entry = adata.uns[key]
     used = entry["params"]
     task = {"regression": "regression", "multilabel": "multilabel"}.get(str(entry["task"]), "classification")
-    y = adapted.labels(adata, str(used["label_key"]), task)
+    y = domains.labels(adata, str(used["label_key"]), task)
     source = _learnt_from(entry)
-    where = adapted.rows(adata, str(used["domain_key"]), source, str(used["target"]), y)
-    expression = adapted.read(adata, used.get("layer"), used.get("obsm"))
+    where = domains.rows(adata, str(used["domain_key"]), source, str(used["target"]), y)
+    expression = domains.read(adata, used.get("layer"), used.get("obsm"))
     index = np.concatenate(where.sources)
     outputs, values, scores = _outputs(adata, key, entry, y.y[index], where.target)
     block, x = used.get("block"), expression.rows.take(index)

@@ -13,7 +13,8 @@ from omicstl._data import adata as reader, columns as columns_of
 from omicstl._data.features import match_features
 from omicstl.models.factors.attributions import Block, Network
 from omicstl.models.factors.autoencoder import rows as vae_data
-from omicstl.tl._vae import inputs as shared
+from omicstl.models.factors.autoencoder.likelihoods import GAUSSIAN
+from omicstl.tl._shared import encoder_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,7 +73,7 @@ def read(
         raise ValueError(msg)
     expression = expression.select(found.have_index)
     likelihood = params.get("likelihood", "gaussian")
-    shared.check_values(expression, reader.summarise(expression), likelihood, None)
+    encoder_rows.check_values(expression, reader.summarise(expression), likelihood, None)
     chosen = np.ones(expression.rows.n_rows, dtype=bool)
     if n_obs is not None and n_obs < chosen.size:
         chosen[:] = False
@@ -85,7 +86,7 @@ def _data(
     model: Network, expression: reader.Expression, likelihood: str, batch: np.ndarray | None, covariates: np.ndarray
 ) -> vae_data.Data:
     rows: Any = expression.rows
-    if likelihood in shared.GAUSSIAN and batch is not None:
+    if likelihood in GAUSSIAN and batch is not None:
         return vae_data.gaussian(rows, likelihood, model.mean, model.scale, covariates, batch)
     target = getattr(model, "target_sum", None)
     totals = None if target is None else vae_data.totals_of(rows)

@@ -21,7 +21,7 @@ from omicstl.models.factors.autoencoder.axes import Axes
 from omicstl.models.factors.autoencoder.rows import Data, InMemory
 from omicstl.models.factors.deepprofile.fit import Components, size_in_bytes
 from omicstl.models.factors.deepprofile.train import DeepprofileOptions, Member, Name
-from omicstl.tl._vae import inputs as shared
+from omicstl.tl._shared import encoder_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -89,16 +89,16 @@ class Read(NamedTuple):
 
 def read(adata: AnnData, layer: str | None, obsm: str | None, batch_key: str | None) -> Read:
     """Read, refuse what cannot be learnt from, and leave out what does not vary."""
-    expression = shared.read(adata, layer, obsm)
-    seen = shared.observed(adata, batch_key, ())
+    expression = encoder_rows.read(adata, layer, obsm)
+    seen = encoder_rows.observed(adata, batch_key, ())
     summary = reader.summarise(expression)
-    shared.check_values(expression, summary, "gaussian", obsm)
+    encoder_rows.check_values(expression, summary, "gaussian", obsm)
     varying = summary.low < summary.high
-    expression = shared.drop_constant(expression, varying)
+    expression = encoder_rows.drop_constant(expression, varying)
     if expression.rows.n_cols < 2:
         msg = f"{expression.where} has one variable that varies; at least 2 are needed."
         raise ValueError(msg)
-    data, _ = shared.data(expression, summary, varying, "gaussian", seen)
+    data, _ = encoder_rows.data(expression, summary, varying, "gaussian", seen)
     n_batches = 0 if seen.batch is None else int(seen.batch.max()) + 1
     return Read(np.asarray(expression.var_names, dtype=object), data, n_batches)
 

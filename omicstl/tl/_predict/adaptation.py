@@ -10,7 +10,7 @@ from omicstl._data import adata as reader
 from omicstl._data.features import match_features, no_overlap_message
 from omicstl._data.obsm import read_obsm
 from omicstl.models.transfer.heads import Task
-from omicstl.tl._predictions import predictions
+from omicstl.tl._shared.predictions import predictions
 
 from .answer import Answer
 

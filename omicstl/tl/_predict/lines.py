@@ -8,7 +8,7 @@ import numpy as np
 
 from omicstl._core.log import TransferWarning, warn
 from omicstl._data import adata as reader
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen
 
 from . import genes, odd
 from .answer import Answer
@@ -31,9 +31,9 @@ def answer(
     study = _study(adata, model, reference, there, study_key)
     expression = reader.read(adata, layer=layer)
     part, matched = genes.matched(expression, model)
-    x = inputs.finite_lines(expression.select(matched.have_index))
+    x = screen.finite_lines(expression.select(matched.have_index))
     offset = 0.0
-    if adata.n_obs >= inputs.FEWEST_LINES and study is None:
+    if adata.n_obs >= screen.FEWEST_LINES and study is None:
         offset = float(np.median(np.abs(x.mean(axis=0, dtype=np.float64) - part.mean_lines) / part.scale_lines))
     if offset > odd.OFFSET:
         warn(
@@ -67,4 +67,4 @@ def _study(
         column = "<column of adata.obs>" if used is None else str(used)
         msg = f"The fit has z-scored its lines within laboratories, and has to do so with these: pass study_key={column!r}."
         raise ValueError(msg)
-    return inputs.group_names(adata, study_key, "study_key")
+    return screen.group_names(adata, study_key, "study_key")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from omicstl._core.log import ScaleWarning, TransferWarning, warn
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen
 
 if TYPE_CHECKING:
     from omicstl.models.response.cells import Moments
@@ -50,7 +50,7 @@ def look(rows: Any, model: ResponseModel, mask: np.ndarray | None, *, scaled: bo
     """One pass over the rows, on the genes of `model`."""
     from omicstl.models.response import cells
 
-    few = (rows.n_rows if mask is None else int(mask.sum())) < inputs.FEWEST_CELLS
+    few = (rows.n_rows if mask is None else int(mask.sum())) < screen.FEWEST_CELLS
     watched = _Watched(rows)
     moments = cells.moments(watched, None if few else mask)
     empty = np.zeros(rows.n_rows, dtype=bool) if scaled else watched.empty

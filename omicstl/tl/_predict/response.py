@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from omicstl._data import adata as reader
-from omicstl.tl._response import scores
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen
+from omicstl.tl._shared.scores import scores
 
 from . import genes, odd
 from .answer import Answer
@@ -34,11 +34,11 @@ def answer(adata: AnnData, model: ResponseModel, asked: Asked) -> Answer:
     from omicstl.models.response import report
     from omicstl.models.transfer.screen import Cells
 
-    mask = inputs.mask_of(adata, asked.mask_obs)
+    mask = screen.mask_of(adata, asked.mask_obs)
     _check_ways(adata, model, asked, mask)
     expression = reader.read(adata, layer=asked.layer)
     part, matched = genes.matched(expression, model)
-    rows, found_scale, (totals, n_genes) = inputs.read_cells(expression, matched.have_index, asked.scale)
+    rows, found_scale, (totals, n_genes) = screen.read_cells(expression, matched.have_index, asked.scale)
     scaled = found_scale == "zscore"
     seen = odd.look(rows, part, mask, scaled=scaled)
     odd.doubt_empty(seen)
@@ -77,10 +77,10 @@ def _check_ways(adata: AnnData, model: ResponseModel, asked: Asked, mask: np.nda
         )
         raise ValueError(msg)
     n = adata.n_obs if mask is None else int(mask.sum())
-    if asked.standardize == "query" and n < inputs.FEWEST_CELLS:
+    if asked.standardize == "query" and n < screen.FEWEST_CELLS:
         where = "" if mask is None else f" in adata.obs[{asked.mask_obs!r}]"
         msg = (
-            f"standardize='query' z-scores genes over the new cells, of which {inputs.FEWEST_CELLS} are needed, got {n}{where}. "
+            f"standardize='query' z-scores genes over the new cells, of which {screen.FEWEST_CELLS} are needed, got {n}{where}. "
             "Use standardize='reference'."
         )
         raise ValueError(msg)

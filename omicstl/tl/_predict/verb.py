@@ -9,7 +9,7 @@ from omicstl import get
 from omicstl._core.checks import check_choice, check_text, listed
 from omicstl._data import adata as reader
 from omicstl._data.run import reference_of, start
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen
 
 from . import adaptation, lines, response
 
@@ -125,7 +125,7 @@ def predict(
     """
     check_choice("domain", domain, DOMAINS)
     check_choice("standardize", standardize, STANDARDIZE)
-    check_choice("scale", scale, inputs.SCALES)
+    check_choice("scale", scale, screen.SCALES)
     check_text("obsm", obsm, optional=True)
     check_text("study_key", study_key, optional=True)
     if isinstance(reference, str | Path) and Path(reference).suffix in (".h5ad", ".zarr"):
@@ -138,15 +138,15 @@ def predict(
     run = start("predict", adata, target, copy=copy, reads={"obsm": [("obsm", obsm)], "mask_obs": [("obs", mask_obs)]})
     there = None if not hasattr(reference, "uns") else get.fit_key(reference) if key is None else key
     if model.kind in ("adapt", "adapt_network"):
-        inputs.no_use("adapt", domain=(domain, "target"), study_key=(study_key, None), mask_obs=(mask_obs, None))
-        inputs.no_use("adapt", scale=(scale, "auto"), standardize=(standardize, "auto"))
+        screen.no_use("adapt", domain=(domain, "target"), study_key=(study_key, None), mask_obs=(mask_obs, None))
+        screen.no_use("adapt", scale=(scale, "auto"), standardize=(standardize, "auto"))
         found = adaptation.answer(adata, model, reference, there, layer, obsm)
     elif domain == "source":
-        inputs.no_use("scdeal", obsm=(obsm, None))
+        screen.no_use("scdeal", obsm=(obsm, None))
         _only_cells(scale=(scale, "auto"), standardize=(standardize, "auto"), mask_obs=(mask_obs, None))
         found = lines.answer(adata, model, reference, there, layer, study_key)
     else:
-        inputs.no_use("scdeal", obsm=(obsm, None))
+        screen.no_use("scdeal", obsm=(obsm, None))
         if study_key is not None:
             msg = f"`study_key` is for lines, got {study_key!r} with domain='target'. Leave it out, or pass domain='source' with lines."
             raise ValueError(msg)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from omicstl._core.random import streams
-from omicstl._data import adata as reader
+from omicstl._data import adata as reader, counts as counts_of
 from omicstl._data.features import check_overlap, match_features
 from omicstl._data.obsm import read_obsm
 from omicstl.kernels import stats
 from omicstl.models.factors.projection import Standardised
 
-from . import counts as counts_of, units as units_of
+from . import units as units_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

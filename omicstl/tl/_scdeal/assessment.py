@@ -11,8 +11,8 @@ from omicstl._core.random import Streams
 from omicstl.models.assess.known import choice_of_screen, of_members, of_screen
 from omicstl.models.assess.report import of_drugs
 from omicstl.models.transfer.screen import Lines
+from omicstl.tl._shared.screen import Read
 
-from .inputs import Read
 from .result import Described
 
 

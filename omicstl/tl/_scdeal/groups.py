@@ -14,8 +14,7 @@ from omicstl.models.response import clusters as response_clusters, novelty as ne
 from omicstl.models.response.cells import sample_rows
 from omicstl.models.response.model import ResponseModel
 from omicstl.models.transfer.screen import Cells, Lines
-
-from . import inputs
+from omicstl.tl._shared import screen
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,7 +26,7 @@ ALIKE = 0.3  # correlation of profiles below which a cluster is no line, however
 
 def clusters_of(adata: AnnData, key: str | None) -> np.ndarray | None:
     """Cluster of each cell as a string; a name for nearly each cell is no cluster."""
-    found = inputs.group_names(adata, key, "cluster_key")
+    found = screen.group_names(adata, key, "cluster_key")
     if found is None:
         return None
     n = int(np.unique(found.astype(str)).size)

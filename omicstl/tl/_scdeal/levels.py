@@ -18,8 +18,7 @@ from omicstl.models.response.model import ResponseModel
 from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.models.selection.criteria import Fit, Predicted
 from omicstl.models.transfer.screen import Cells, Lines
-
-from . import inputs
+from omicstl.tl._shared import screen
 
 #: Words for `align` in parameters, plots and the methods paragraph.
 WAYS = {"denoise": "denoised cells", "coral": "CORAL", "none": "no alignment"}
@@ -82,7 +81,7 @@ def options_of(level: object, training: Training | None) -> Level:
 class Levels(NamedTuple):
     """What all levels are fitted with; called with options it fits the level that these ask for."""
 
-    read: inputs.Read
+    read: screen.Read
     random: Streams
     training: Training | None
     safeguard: bool

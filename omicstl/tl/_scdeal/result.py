@@ -10,8 +10,9 @@ import pandas as pd
 
 from omicstl._core.random import Streams
 from omicstl._data.run import Run
+from omicstl.tl._shared import screen
 
-from . import evaluation, groups, inputs
+from . import evaluation, groups
 
 if TYPE_CHECKING:
     from omicstl.models.response.fit import ResponseFit
@@ -37,7 +38,7 @@ class Described(NamedTuple):
     clusters: pd.DataFrame | None
 
 
-def describe(read: inputs.Read, fitted: Fitted, clusters: np.ndarray | None, random: Streams) -> Described:
+def describe(read: screen.Read, fitted: Fitted, clusters: np.ndarray | None, random: Streams) -> Described:
     """Calibrate and call; novelty, nearest lines, clusters of another kind, stability of weights."""
     from omicstl.models.response import report
 
@@ -64,7 +65,7 @@ def describe(read: inputs.Read, fitted: Fitted, clusters: np.ndarray | None, ran
     )
 
 
-def params(read: inputs.Read, fitted: Fitted) -> dict[str, Any]:
+def params(read: screen.Read, fitted: Fitted) -> dict[str, Any]:
     """What was used and found on the way, in a form that files can hold."""
     from omicstl.models.response import report
 
@@ -84,7 +85,7 @@ def params(read: inputs.Read, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def about(read: inputs.Read, fitted: Fitted, told: Described, truth: evaluation.Truth | None) -> dict[str, Any]:
+def about(read: screen.Read, fitted: Fitted, told: Described, truth: evaluation.Truth | None) -> dict[str, Any]:
     """Tables of drugs, of what was chosen, of lines and clusters, and the comparison with labels where there are any."""
     found: dict[str, Any] = {
         "drugs": told.model.drugs,
@@ -136,14 +137,14 @@ def selection_table(table: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(table or {"candidate": np.zeros(0, dtype=object)})
 
 
-def doubt(read: inputs.Read, told: Described) -> None:
+def doubt(read: screen.Read, told: Described) -> None:
     """Warn before anything is written, in case that warnings are errors."""
-    inputs.few_genes(read.target.genes.size)
+    screen.few_genes(read.target.genes.size)
     groups.doubt_own_line(told.nearest)
     groups.doubt_kinds(told.kinds)
 
 
-def sentence(read: inputs.Read, fitted: Fitted) -> str:
+def sentence(read: screen.Read, fitted: Fitted) -> str:
     """What is told of the fit."""
     lines = read.lines
     n = lines.drugs.size

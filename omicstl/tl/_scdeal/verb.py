@@ -15,10 +15,11 @@ from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import spread_out, start
 from omicstl.models.response.network_options import ResponseNetwork
-from omicstl.tl._confounders import confounders
-from omicstl.tl._response import scores
+from omicstl.tl._shared import screen
+from omicstl.tl._shared.confounders import confounders
+from omicstl.tl._shared.scores import scores
 
-from . import assessment, evaluation, groups, inputs, levels, result
+from . import assessment, evaluation, groups, levels, result
 from .whole_table import with_whole_table
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def scdeal(
     run = start("scdeal", adata, key_added, copy=copy, reads=reads)
     random = streams(rng)
     clusters = groups.clusters_of(adata, cluster_key)
-    read = inputs.read(
+    read = screen.read(
         adata,
         reference,
         drugs=drugs,

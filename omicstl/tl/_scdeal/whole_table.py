@@ -9,8 +9,7 @@ import pandas as pd
 
 from omicstl._data.tables import read_table
 from omicstl.models.transfer.screen import Lines
-
-from . import response as response_of
+from omicstl.tl._shared import response
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,18 +30,18 @@ def with_whole_table(
     known = {str(name) for name in lines.drugs}
     others = [name for name in read_table(reference, response_key, name="reference").names if name not in known]
     try:
-        found = [response_of.read(adata, reference, others, response_key, sensitive, doubt=False)] if others else []
+        found = [response.read(adata, reference, others, response_key, sensitive, doubt=False)] if others else []
     except (KeyError, TypeError, ValueError):
         found = []
         for name in others:
             try:
-                found.append(response_of.read(adata, reference, [name], response_key, sensitive, doubt=False))
+                found.append(response.read(adata, reference, [name], response_key, sensitive, doubt=False))
             except (KeyError, TypeError, ValueError):
                 continue
     if not found:
         return lines
     y = np.hstack([one.y for one in found])[rows]
-    use = np.flatnonzero(np.isfinite(y).sum(axis=0) >= response_of.FEWEST)
+    use = np.flatnonzero(np.isfinite(y).sum(axis=0) >= response.FEWEST)
     drugs = np.concatenate([one.drugs for one in found])[use]
     binary = np.concatenate([one.binary for one in found])[use]
     return lines._replace(

@@ -17,6 +17,7 @@ from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
 from omicstl._data.run import start
 from omicstl.models.factors.vae.options import VaeOptions
+from omicstl.tl._shared import encoder_rows
 
 from . import inputs, result
 
@@ -198,16 +199,16 @@ def vae(
     options = inputs.checked(asked, min_genes, n_extra)
     run = start("vae", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": [("obsm", obsm)]})
     random = streams(rng)
-    expression = inputs.read(adata, layer, obsm)
-    seen = inputs.observed(adata, batch_key, covariates)
+    expression = encoder_rows.read(adata, layer, obsm)
+    seen = encoder_rows.observed(adata, batch_key, covariates)
     summary = reader.summarise(expression)
-    inputs.check_values(expression, summary, likelihood, obsm)
+    encoder_rows.check_values(expression, summary, likelihood, obsm)
     used = summary.low < summary.high
-    expression = inputs.drop_constant(expression, used)
+    expression = encoder_rows.drop_constant(expression, used)
     units = None if gene_sets is None else inputs.sets(gene_sets, expression, min_genes, n_extra)
     options = inputs.settled(options, units, expression)
     inputs.check_size(run, expression, options, seen)
-    data, codes = inputs.data(expression, summary, used, likelihood, seen)
+    data, codes = encoder_rows.data(expression, summary, used, likelihood, seen)
     folder = inputs.checkpoint(checkpoint, expression, units, seen, options, random)
     from omicstl.models.factors.vae.fit import Design, Running, fit_vae, n_steps
 

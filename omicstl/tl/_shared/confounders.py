@@ -9,7 +9,8 @@ import numpy as np
 from omicstl._data import adata as reader
 from omicstl._data.columns import read_column
 from omicstl.models.assess.target import cycle_score
-from omicstl.tl._scdeal.inputs import TARGET_SUM
+
+from .screen import TARGET_SUM
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,12 +9,11 @@ import numpy as np
 
 from omicstl._core.checks import check_choice, check_number, listed, near_miss
 from omicstl._core.log import ScaleWarning, TransferWarning, warn
-from omicstl._data import adata as reader, columns as columns_of
+from omicstl._data import adata as reader, columns as columns_of, counts as counts_of
 from omicstl._data.blocks import SubsetRows
 from omicstl._data.features import match_features, no_overlap_message, species_hint
 from omicstl.models.response.cells import ROWS, Moments, moments
 from omicstl.models.transfer.screen import Cells, Lines
-from omicstl.tl._project import counts as counts_of
 
 from . import response as response_of
 
