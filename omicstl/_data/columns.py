@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NUMBERS, TRUTH, TEXT, CATEGORIES = "numbers", "truth values", "text", "categories"
 MISSING_TEXT = {"nan", "<na>", "nat"}  # only programs write this, for what is missing
 DOUBTFUL_TEXT = {"none", "null", "na", "n/a"}  # may be missing, or no treatment
-CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)  # what missing numbers are written as
+CODES = (-99.0, -999.0, -9999.0, -99999.0)  # what missing numbers are written as
 _DATES = {"datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period"}
 _MOMENTS = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64, pd.Period)
 _WHOLE = re.compile(r"(0|-?[1-9]\d*)\.0")

@@ -69,7 +69,7 @@ NEVER = {
     "NaN category": lambda n: pd.Categorical(halves(n, odd=" NaN", n_odd=2)),
     "<NA> text": lambda n: halves(n, odd="<NA>", n_odd=2),
     "-999": lambda n: halves(n, 0, 1, odd=-999, n_odd=2).astype(int),
-    "-9": lambda n: halves(n, 0, 1, odd=-9, n_odd=2).astype(float),
+    "-99": lambda n: halves(n, 0, 1, odd=-99, n_odd=2).astype(float),
     "infinite": lambda n: halves(n, 0, 1, odd=np.inf, n_odd=2).astype(float),
     "dates": lambda n: pd.date_range("2020-01-01", periods=n),
     "dates as objects": lambda n: np.array(list(pd.date_range("2020-01-01", periods=n).date), dtype=object),

@@ -76,7 +76,6 @@ def build(
     _check_rank(terms, block, within)
     x = np.hstack([term.columns - term.columns.mean(axis=0) * (term.what != "phenotype") for term in terms])
     full = np.hstack([np.ones((len(x), 1)), x])
-    _check_df(full, x, terms[0].name, groups, codes, block, block_codes, paired)
     names, coefficients = _contrasts(phenotype, groups, reference_group)
     width = x.shape[1] if paired else full.shape[1]
     q, first = coefficients.shape[1], 0 if paired else 1
@@ -84,6 +83,8 @@ def build(
     contrasts[:, first : first + q] = coefficients
     overall = np.eye(q, width, first)
     config = FactorTests(x if paired else full, full, contrasts, overall, block_codes, paired, float(confidence))
+    counts = ", ".join(f"{g!r} {c}" for g, c in zip(groups, np.bincount(codes, minlength=len(groups)), strict=True))
+    _check_df(config, block, f" ({phenotype!r}: {counts})" if groups else "")
     return Design(rows, config, names, groups, codes, missing, list(used.values()))
 
 
@@ -201,33 +202,23 @@ def _confounded(terms: list[Term], parts: list[np.ndarray], i: int) -> str:
     )
 
 
-def _check_df(
-    full: np.ndarray,
-    x: np.ndarray,
-    phenotype: str,
-    groups: list[str],
-    codes: np.ndarray,
-    block: str | None,
-    block_codes: np.ndarray | None,
-    paired: bool,
-) -> None:
-    n, p = full.shape
-    counts = ", ".join(f"{g!r} {c}" for g, c in zip(groups, np.bincount(codes, minlength=len(groups)), strict=True))
-    told = f" ({phenotype!r}: {counts})" if groups else ""
-    if block_codes is None:
+def _check_df(config: FactorTests, block: str | None, told: str) -> None:
+    """Refuse what leaves nothing to estimate a variance from."""
+    n, p = config.full.shape
+    if config.block is None:
         if n - p < 1:
             msg = f"{n} observations{told} cannot estimate {p} coefficients and a variance. Use fewer groups or covariates."
             raise ValueError(msg)
         return
-    n_blocks = int(block_codes.max()) + 1
-    within = rank(centred(x, block_codes))
+    n_blocks = int(config.block.max()) + 1
+    within = rank(centred(config.full, config.block))
     if n - n_blocks - within < 1:
         msg = (
             f"{n} observations of {n_blocks} {block!r}{told} leave nothing to measure the variance within blocks. "
             "Use fewer covariates, or leave `block` out."
         )
         raise ValueError(msg)
-    if not paired and n_blocks + within - p < 1:
+    if not config.within and n_blocks + within - p < 1:
         msg = (
             f"{n_blocks} different {block!r}{told} cannot estimate {p} coefficients and the variance between blocks: a "
             f"group of one {block!r} cannot be told from that {block!r}. More are needed, or paired=True if groups meet in "
