@@ -14,6 +14,7 @@ from omicstl._core.log import ScaleWarning, info, warn
 from ._depmap_match import Matches, match_lines
 from ._screen_tables import column_names, existing, gene, header, parse, stripped, text_columns, wrong_file
 
+UNKNOWN = "unknown"  # a lineage that the table of models does not give: columns of groups have no gaps
 _KEY = "depmap"
 _EXPRESSION = "DepMap's expression"
 _MODELS = "DepMap's table of models (Model.csv)"
@@ -51,7 +52,7 @@ def read_depmap(expression: str | Path, models: str | Path, *, response: AnnData
     Returns
     -------
     Lines × genes, ``X`` float32. `obs_names` are the stripped names such as ``A375``; ``obs`` holds ``model_id``,
-    ``cell_line_name``, ``lineage`` (categorical, ``""`` if unknown), ``disease`` and ``sanger_model_id`` as far as the table of models does. `var_names`
+    ``cell_line_name``, ``lineage`` (categorical, ``"unknown"`` where it is not known), ``disease`` and ``sanger_model_id`` as far as the table of models does. `var_names`
     are gene symbols (``TP53 (7157)`` where a symbol is there twice), and ``var["entrez"]`` or ``var["ensembl"]`` the numbers.
     With `response`, ``obsm["ln_ic50"]``, float64, shape (n_lines, n_drugs), **low is sensitive**, NaN where not
     measured; ``uns["ln_ic50_names"]`` names the drugs; the same for ``auc``; ``obs["matched_by"]`` says how the line was found in the
@@ -120,7 +121,7 @@ def read_depmap(expression: str | Path, models: str | Path, *, response: AnnData
         obs["matched_by"] = matched.by
         kept = matched.rows >= 0
         x, obs = x[kept], obs[kept]
-    obs["lineage"] = pd.Categorical(obs["lineage"]) if "lineage" in obs else pd.Categorical([""] * len(obs))
+    obs["lineage"] = pd.Categorical(obs["lineage"].replace("", UNKNOWN) if "lineage" in obs else [UNKNOWN] * len(obs))
     obs.index = pd.Index(_unique(obs))
     adata = AnnData(x[:, complete], obs=obs, var=_var([columns[i] for i in np.flatnonzero(complete)]))
     if response is not None and matched is not None:

@@ -94,9 +94,9 @@ def da_bound(
     KeyError
         If a column or a matrix is not there.
     TypeError
-        If `source` is a string, or a matrix holds no numbers.
+        If `source` is a string, a matrix holds no numbers, or a column is of the wrong kind (dates, domains of measured numbers, numbers stored as text).
     ValueError
-        If labels are numbers, the source has fewer than 20 labels or one class, a domain is not there or has fewer than 10 observations, or values are not finite.
+        If labels are numbers, the source has fewer than 20 labels or one class, a domain is missing, not there or has fewer than 10 observations, or values are not finite.
 
     Notes
     -----

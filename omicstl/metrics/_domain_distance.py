@@ -96,9 +96,9 @@ def domain_distance(
     KeyError
         If a column or a matrix is not there.
     TypeError
-        If `source` is a string, or a matrix holds no numbers.
+        If `source` is a string, a matrix holds no numbers, or a column is of the wrong kind (dates, domains of measured numbers, numbers stored as text).
     ValueError
-        If a domain is not there or has fewer than 10 observations, values are not finite, or `method` is not known.
+        If a domain is missing, not there or has fewer than 10 observations, values are not finite, or `method` is not known.
 
     Notes
     -----

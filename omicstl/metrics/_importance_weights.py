@@ -97,9 +97,9 @@ def importance_weights(
     KeyError
         If a column or a matrix is not there.
     TypeError
-        If `source` is a string, or a matrix holds no numbers.
+        If `source` is a string, a matrix holds no numbers, or a column is of the wrong kind (dates, domains of measured numbers, numbers stored as text).
     ValueError
-        If a domain is not there or has fewer than 10 observations, values are not finite, `method` is not known, or `clip` is below 1.
+        If a domain is missing, not there or has fewer than 10 observations, values are not finite, `method` is not known, or `clip` is below 1.
 
     Warns
     -----

@@ -94,9 +94,9 @@ def negative_transfer(
     KeyError
         If a column or matrix is not there.
     TypeError
-        If `adata` is no AnnData.
+        If `adata` is no AnnData, or a column is of the wrong kind (dates, blocks of measured numbers, numbers stored as text).
     ValueError
-        If fewer than 10 observations have all three, the truth has one class, the measure is not known or does not fit the labels, or the two predictions are of different kinds.
+        If fewer than 10 observations have all three, a block is missing, the truth has one class, the measure is not known or does not fit the labels, or the two predictions are of different kinds.
 
     Warns
     -----

@@ -84,7 +84,7 @@ def transferability(
     KeyError
         If the column or the matrix is not there.
     TypeError
-        If a matrix holds no numbers.
+        If a matrix holds no numbers, or labels are of the wrong kind (dates, numbers stored as text).
     ValueError
         If fewer than 10 observations have labels, all labels are the same, values are not finite, or a method of classes is given numbers; for ``"leep"`` if the rows of `obsm` are no probabilities.
 

@@ -58,7 +58,7 @@ def test_expression_and_models(files):
     assert lines.X.dtype == np.float32
     np.testing.assert_allclose(lines.X, VALUES, rtol=1e-6)
     assert lines.obs["model_id"].tolist() == IDS
-    assert lines.obs["lineage"].tolist() == ["Skin", "Bowel", "", "Thyroid"]
+    assert lines.obs["lineage"].tolist() == ["Skin", "Bowel", "unknown", "Thyroid"]
     assert lines.obs["cell_line_name"].tolist() == ["A-375", "HT-29", "NIH:OVCAR-3", "TT"]
     assert not lines.obsm
 

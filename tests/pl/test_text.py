@@ -110,6 +110,7 @@ def test_groups(tested) -> None:
     wide = repeated(query, 25)
     wide.obs["name"] = [f"S{i}" for i in range(25)]
     with pytest.raises(
-        ValueError, match="at most 20 groups, obs\\['name'\\] has 25: 'S0', 'S1', 'S10' and 22 more. It looks like"
+        ValueError,
+        match="at most 20 groups, adata.obs\\['name'\\] has 25: 'S0', 'S1', 'S10' and 22 more. It looks like",
     ):
         groups_of(wide, "name")

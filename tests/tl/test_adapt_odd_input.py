@@ -160,6 +160,14 @@ def test_a_target_that_is_no_text(data):
     )
 
 
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_a_domain_has_one_name(data, kind):
+    data.obs["domain"] = np.repeat([1, 2], HALF).astype(kind)
+    for options in ({"target": "2"}, {"target": "2.0"}, {"target": "2", "source": ["1.0", "1"]}):
+        otl.tl.adapt(data, domain_key="domain", label_key="label", method="zscore", **options)
+        assert list(data.uns["adapt"]["sources"]["source"]) == ["1"]
+
+
 def test_one_block_cannot_judge_a_transfer(data):
     rng = np.random.default_rng(2)
     labels(data, np.where(data.X[:, 0] + rng.normal(size=N) * 0.1 > 1, "yes", "no").astype(object))

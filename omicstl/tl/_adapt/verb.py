@@ -123,12 +123,12 @@ def adapt(
     Raises
     ------
     TypeError
-        If an argument or the matrix is of the wrong kind.
+        If an argument, the matrix or a column is of the wrong kind (dates, measured numbers as groups, numbers stored as text).
     KeyError
         If a column, layer or matrix is missing.
     ValueError
         If values are NaN or infinite, a domain is not there, the target cannot be guessed or has fewer than 3 observations, a source has
-        fewer than 10 labels, labels are all alike or no classes, a column of labels is empty, something that is there would be replaced, a name of a gene repeats, or an option has no use for the method or the task.
+        fewer than 10 labels, labels are all alike or no classes, a column of labels is empty or has a code or text for missing values, a domain or block is missing, something that is there would be replaced, a name of a gene repeats, or an option has no use for the method or the task.
         `adata` is then unchanged.
 
     Warns

@@ -99,9 +99,9 @@ def assess(
     KeyError
         If there is no transfer under `key`, or several and no `key`, or `batch_key` or a drug is missing.
     ValueError
-        If `level` is neither of the two, `reference` is missing or of no use, or nothing shared varies.
+        If `level` is neither of the two, `reference` is missing or of no use, nothing shared varies, or a batch is missing.
     TypeError
-        If an argument is of the wrong kind.
+        If an argument or a column is of the wrong kind.
 
     Notes
     -----

@@ -80,11 +80,11 @@ def attributions(
     Raises
     ------
     TypeError
-        If X is not numeric, or an argument is of the wrong kind.
+        If X is not numeric, or an argument or a column is of the wrong kind.
     KeyError
         If `layer`, the model, or a column of `obs` that the fit used is missing, or there are several models and no `key`.
     ValueError
-        If genes of the model are missing, values are NaN or infinite, the model was learnt from ``obsm``, or `n_steps` is given
+        If genes of the model are missing, values are NaN or infinite, a column that the fit used has missing ones, the model was learnt from ``obsm``, or `n_steps` is given
         to a method without steps. `adata` is then unchanged.
     NotImplementedError
         If the model is no network: PLIER has loadings, which say the same.

@@ -120,11 +120,11 @@ def deepprofile(
     Raises
     ------
     TypeError
-        If X is not numeric, or an argument is of the wrong kind.
+        If X is not numeric, or an argument or `batch_key` is of the wrong kind.
     KeyError
         If `layer`, `obsm` or `batch_key` is missing.
     ValueError
-        If values are NaN, infinite or huge, names repeat, there are too few observations or varying genes, a number is out of
+        If values are NaN, infinite or huge, names repeat, a batch is missing, there are too few observations or varying genes, a number is out of
         range, a loss is not finite, the model is too large to travel, or `checkpoint` belongs to other data or settings. `adata`
         is then unchanged.
 

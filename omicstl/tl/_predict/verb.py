@@ -87,12 +87,12 @@ def predict(
     Raises
     ------
     TypeError
-        If an argument is of the wrong kind.
+        If an argument or a column is of the wrong kind.
     KeyError
         If `layer`, `obsm`, `mask_obs`, `study_key` or the model is missing.
     ValueError
         If the model predicts nothing, fewer than half of its genes are there, all cells are empty on them, an option has no use or is needed,
-        values do not fit, or `key_added` holds a fit.
+        values do not fit, a mask or study is missing, or `key_added` holds a fit.
 
     Warns
     -----

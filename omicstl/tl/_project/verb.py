@@ -102,7 +102,7 @@ def project(
     Raises
     ------
     TypeError
-        If X is not numeric, or an argument is of the wrong kind.
+        If X is not numeric, or an argument or a covariate is of the wrong kind.
     KeyError
         If `layer`, `obsm` or the model is missing, or there are several models and no `key`.
     ValueError

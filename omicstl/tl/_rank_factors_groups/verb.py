@@ -105,11 +105,11 @@ def rank_factors_groups(
     KeyError
         If scores, a column or a factor are missing.
     TypeError
-        If an argument is of the wrong kind, or a column holds dates or complex numbers.
+        If an argument is of the wrong kind, or a column holds dates or complex numbers, or `block` measured ones.
     ValueError
         If there is one group, nothing varies, covariates are confounded (they are named), `block` is the observation itself or
         has one value, degrees of freedom are used up, no factor is reliable, two comparisons would have the same name, or
-        `key_added` holds something else. `adata` is then unchanged.
+        `key_added` holds something else, or a column has infinite values, a code for missing numbers or the text "nan". `adata` is then unchanged.
 
     Warns
     -----

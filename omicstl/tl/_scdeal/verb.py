@@ -147,12 +147,13 @@ def scdeal(
     Raises
     ------
     TypeError
-        If a matrix is not numeric, or an argument is of the wrong kind.
+        If a matrix is not numeric, an argument is of the wrong kind, or a column is (dates, measured numbers as groups, numbers stored as text, a mask of
+        other values).
     KeyError
         If a column, table, layer or drug is missing; a drug or table that only `adata` has is named as such.
     ValueError
         If fewer than `min_shared` genes are shared or vary, names of genes or lines repeat, values are NaN or infinite or not on the
-        `scale`, species differ, a mask has gaps, groups are none, a direction or the sensitive class is not stated, a drug that was
+        `scale`, species differ, a mask or a column of groups has gaps, a column has a code or text for missing values, clusters are none, a direction or the sensitive class is not stated, a drug that was
         asked for has one class or fewer than 10 lines, fewer than 10 cells shape the fit, or the model is too large to travel. `adata` is
         then unchanged.
 

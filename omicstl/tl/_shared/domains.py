@@ -127,8 +127,12 @@ def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, ta
         msg = f"`source` must be the name of a domain, or a list of names, got {source!r} of type {type(source).__name__}. Domains: {listed(names, limit=20)}."
         raise TypeError(msg)
     source = [source] if isinstance(source, str) else source
-    wanted = [n for n in names if n != target] if source is None else columns_of.check_names("source", source, names[0])
-    target, wanted = classes.check_domain(target, column), [classes.check_domain(name, column) for name in wanted]
+    target = classes.check_domain(target, column)
+    if source is None:
+        wanted = [name for name in names if name != target]
+    else:
+        given = columns_of.check_names("source", source, names[0])
+        wanted = list(dict.fromkeys(classes.check_domain(name, column) for name in given))
     if not wanted or target in wanted:
         msg = f"`source` must name at least one domain that is not the target {target!r}, got {wanted!r}."
         raise ValueError(msg)

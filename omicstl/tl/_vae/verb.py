@@ -141,12 +141,12 @@ def vae(
     Raises
     ------
     TypeError
-        If the matrix is not numeric, or an argument is of the wrong kind.
+        If the matrix is not numeric, or an argument or a column is of the wrong kind (dates, a batch of measured numbers).
     KeyError
         If `layer`, `obsm`, or a column of `obs` is missing.
     ValueError
         If values are NaN, infinite, huge or impossible under `likelihood` (negative or broken counts), names repeat, there are too few
-        observations or more factors than varying genes, no set has enough genes, a column has missing values or one level, an
+        observations or more factors than varying genes, no set has enough genes, a column has missing or infinite values, a code or text for missing ones, or one level, an
         option has no use beside another, a loss is not finite, the model is too large to travel, or `checkpoint` belongs to
         other data or settings. `adata` is then unchanged.
 
