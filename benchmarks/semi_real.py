@@ -33,7 +33,7 @@ from omicstl._core.random import Streams
 from omicstl.models.response import fit as response_fit, network
 from omicstl.models.response.smoothing import axes_of
 from omicstl.models.transfer.screen import Cells, Lines
-from omicstl.tl._scdeal import inputs
+from omicstl.tl._shared import screen
 
 WAYS = {
     "no alignment": otl.tl.ResponseRidge(align="none", smoothing=0.0, n_members=0),
@@ -174,17 +174,7 @@ def main() -> None:
         start = cpu()
         otl.tl.scdeal(cells, bulk, exclude_lines=held, **options)
         seconds = cpu() - start
-        read = inputs.read(
-            cells,
-            bulk,
-            study_key=None,
-            mask_obs=None,
-            exclude_lines=held,
-            min_shared=100,
-            scale="auto",
-            layer=None,
-            **options,
-        )
+        read = screen.read(cells, bulk, screen.Asked(exclude_lines=held, **options))
     lines, target = read.lines, read.target
     assert not set(map(str, lines.names)) & set(held)
     scores = {"tl.scdeal": cells.obsm["scdeal_response"].astype(float)}

@@ -37,21 +37,8 @@ def simulated(kind: str, depth: float, seed: int) -> tuple[AnnData, screens.Read
     cells, lines, _ = otl.datasets.simulate_drug_response(
         400, 1000, 1500, state_separation=1.5, shift=1.0, depth=depth, response_by=kind, rng=seed
     )
-    read = screens.read(
-        cells,
-        lines,
-        drugs=["ln_ic50"],
-        response_key=None,
-        sensitive="low",
-        lineage_key="tissue",
-        study_key="laboratory",
-        mask_obs=None,
-        exclude_lines=(),
-        min_shared=100,
-        scale="auto",
-        layer=None,
-    )
-    return cells, read
+    asked = screens.Asked(drugs=["ln_ic50"], sensitive="low", lineage_key="tissue", study_key="laboratory")
+    return cells, screens.read(cells, lines, asked)
 
 
 def areas(score: np.ndarray, cells: AnnData) -> tuple[float, float]:

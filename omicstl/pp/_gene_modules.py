@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -126,31 +126,15 @@ def gene_modules(
         check_number("n_top_genes", n_top_genes, low=1, integer=True, advice="None keeps all genes that vary.")
     run = start("gene_modules", adata, key_added, copy=copy)
     random = streams(rng)
-    expression = reader.read(adata, layer=layer)
-    n = expression.rows.n_rows
-    if n < FEWEST:
-        msg = (
-            f"Modules need at least {FEWEST} observations, got {n}. Take the modules of a larger cohort: "
-            "otl.tl.project(adata, reference)."
-        )
-        raise ValueError(msg)
-    summary = reader.summarise(expression)
-    reader.check_scale(expression, summary, expected="log")
-    seen = stats.finish(summary)
-    varying = np.flatnonzero(seen.variance > 0)
-    _check_numbers(expression, varying, int(n_modules), n_top_genes)
-    kept = varying if n_top_genes is None else _top(expression, varying, seen.variance, int(n_top_genes))
-    chosen = expression.select(kept)
-    mean, scale = seen.mean[kept], np.sqrt(seen.variance[kept])
-
+    read = _read(adata, layer, int(n_modules), n_top_genes)
     from omicstl.models.factors.gene_modules import fit_modules
 
     fit = fit_modules(
-        _points(chosen, mean, scale),
-        chosen.var_names.astype(object),
-        mean,
-        scale,
-        n,
+        _points(read.chosen, read.mean, read.scale),
+        read.chosen.var_names.astype(object),
+        read.mean,
+        read.scale,
+        adata.n_obs,
         int(n_modules),
         random.generator("modules"),
         n_starts=N_STARTS,
@@ -166,25 +150,52 @@ def gene_modules(
         "n_top_genes": None if n_top_genes is None else int(n_top_genes),
         "layer": layer,
         "seed": str(random.entropy),
-        "n_obs": n,
-        "n_genes": int(kept.size),
+        "n_obs": adata.n_obs,
+        "n_genes": int(read.kept.size),
     }
     number = np.full(adata.n_vars, -1, dtype=np.int32)
-    number[kept] = fit.model.labels + 1
+    number[read.kept] = fit.model.labels + 1
     written = run.commit(
         _about(fit),
         params=params,
         model=fit.model,
         names=fit.model.names,
-        obsm={"": _scores(chosen, fit.model)},
+        obsm={"": _scores(read.chosen, fit.model)},
         var={"": number},
-        varm={"": spread_out(adata, kept, fit.model.loadings)},
+        varm={"": spread_out(adata, read.kept, fit.model.loadings)},
     )
     run.tell(
-        f"{kept.size} genes in {n_modules} modules of {fit.model.sizes.min()} to {fit.model.sizes.max()} genes, which hold "
+        f"{read.kept.size} genes in {n_modules} modules of {fit.model.sizes.min()} to {fit.model.sizes.max()} genes, which hold "
         f"{fit.explained:.0%} of their variance."
     )
     return written
+
+
+class _Read(NamedTuple):
+    """Genes that are kept, and their means and spreads."""
+
+    chosen: reader.Expression
+    kept: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+def _read(adata: AnnData, layer: str | None, n_modules: int, n_top_genes: int | None) -> _Read:
+    expression = reader.read(adata, layer=layer)
+    n = expression.rows.n_rows
+    if n < FEWEST:
+        msg = (
+            f"Modules need at least {FEWEST} observations, got {n}. Take the modules of a larger cohort: "
+            "otl.tl.project(adata, reference)."
+        )
+        raise ValueError(msg)
+    summary = reader.summarise(expression)
+    reader.check_scale(expression, summary, expected="log")
+    seen = stats.finish(summary)
+    varying = np.flatnonzero(seen.variance > 0)
+    _check_numbers(expression, varying, n_modules, n_top_genes)
+    kept = varying if n_top_genes is None else _top(expression, varying, seen.variance, int(n_top_genes))
+    return _Read(expression.select(kept), kept, seen.mean[kept], np.sqrt(seen.variance[kept]))
 
 
 def _check_numbers(expression: reader.Expression, varying: np.ndarray, n_modules: int, n_top_genes: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from omicstl._core.log import progress as progress_bar
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
+from omicstl._data.blocks import RowSource
 from omicstl._data.features import match_features
 from omicstl._data.run import start
 from omicstl.kernels import stats
-from omicstl.models.factors.plier.model import PlierModel, PlierOptions, prepare
+from omicstl.models.factors.plier.model import PlierModel, PlierOptions, Prepared, prepare
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from omicstl.models.factors.plier.stability import Refits
 
 REPRODUCED = 0.9
 SAME = 0.01  # largest change of a gene since the fit, in its standard deviations
@@ -87,6 +91,36 @@ def stability(
     model: Any = get.model(adata, key)
     key = get.fit_key(adata) if key is None else key
     run = start("stability", adata, key, copy=copy)
+    _check_model(model)
+    if key not in adata.obsm:
+        raise missing_key(key, "adata.obsm", list(adata.obsm))
+    entry = adata.uns[key]
+    params, table = entry["params"], entry["summary"]
+    data, rows = _data_of_fit(adata, model, params["layer"])
+    significant = table[table["fdr_nominal"] < 0.05]
+    sets, names = (
+        pd.Index(index).get_indexer(significant[of]) for index, of in ((model.sets, "set"), (model.names, "factor"))
+    )
+    options = _options_of_fit(model, entry)
+    holdout = 0.2 if params["holdout"] is None else float(params["holdout"])  # None: the fit was given its own
+    random = streams(rng)
+    from omicstl.models.factors.plier.stability import Repeated, refit_plier
+
+    first = Repeated(model, np.asarray(adata.obsm[key]), sets, names)
+    with progress_bar(n_refits, "refits", progress) as bar:
+        refits = refit_plier(first, data, rows, options, n_refits, holdout, random, done=bar.update)
+    factors, pairs = _tables(refits, model.names, significant)
+    used = {"n_refits": int(n_refits), "seed": str(random.entropy)}
+    written = run.amend({"stability": {"factors": factors, "pairs": pairs, "params": used}})
+    share = float(np.mean(factors["median_r"] > REPRODUCED))
+    run.tell(
+        f"{share:.0%} of {len(factors)} factors come back with a median |r| above {REPRODUCED:g} in {n_refits} refits."
+    )
+    return written
+
+
+def _check_model(model: Any) -> None:
+    """Refuse what cannot be refitted."""
     if not isinstance(model, PlierModel):
         msg = f"A model of kind {model.kind!r} cannot be refitted: it was not learnt from these data. Allowed: 'plier'."
         raise NotImplementedError(msg)
@@ -96,11 +130,11 @@ def stability(
             "cannot be told whether these are the data, so it is not refitted. Fit the data again with otl.tl.plier."
         )
         raise ValueError(msg)
-    if key not in adata.obsm:
-        raise missing_key(key, "adata.obsm", list(adata.obsm))
-    entry = adata.uns[key]
-    params = entry["params"]
-    expression = reader.read(adata, layer=params["layer"])
+
+
+def _data_of_fit(adata: AnnData, model: Any, layer: str | None) -> tuple[Prepared, RowSource]:
+    """The data that the model was fitted on, standardised, and their rows; other data are refused."""
+    expression = reader.read(adata, layer=layer)
     found = match_features(expression.var_names, model.features)
     if found.missing.size or expression.rows.n_rows != model.n_obs:
         msg = (
@@ -119,13 +153,13 @@ def stability(
             "is another. Pass the data of the fit."
         )
         raise ValueError(msg)
-    data = prepare(expression.rows, seen)
-    del seen
-    table = entry["summary"]
-    significant = table[table["fdr_nominal"] < 0.05]
-    names, sets = pd.Index(model.names), pd.Index(model.sets)
-    pairs = sets.get_indexer(significant["set"]), names.get_indexer(significant["factor"])
-    options = PlierOptions(
+    return prepare(expression.rows, seen), expression.rows
+
+
+def _options_of_fit(model: PlierModel, entry: Mapping[str, Any]) -> PlierOptions:
+    """The options that give the fit again."""
+    params = entry["params"]
+    return PlierOptions(
         n_factors=int(model.names.size),
         annotated_fraction=float(params["annotated_fraction"]),
         max_rank=int(params["max_rank"]),
@@ -136,17 +170,13 @@ def stability(
         tol=float(params["tol"]),
         max_iter=int(params["max_iter"]),
     )
-    holdout = 0.2 if params["holdout"] is None else float(params["holdout"])  # None: the fit was given its own
-    random = streams(rng)
-    scores = np.asarray(adata.obsm[key])
-    from omicstl.models.factors.plier.stability import Repeated, refit_plier
 
-    with progress_bar(n_refits, "refits", progress) as bar:
-        first = Repeated(model, scores, *pairs)
-        refits = refit_plier(first, data, expression.rows, options, n_refits, holdout, random, done=bar.update)
+
+def _tables(refits: Refits, names: np.ndarray, significant: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A row for each factor, and for each of its significant sets."""
     factors = pd.DataFrame(
         {
-            "factor": model.names,
+            "factor": names,
             "median_r": np.median(refits.correlation, axis=0),
             "lowest_r": refits.correlation.min(axis=0),
             "share_reproduced": np.mean(refits.correlation > REPRODUCED, axis=0),
@@ -159,14 +189,4 @@ def stability(
             "share_found": refits.found.mean(axis=0) if len(significant) else np.zeros(0),
         }
     )
-    result = {
-        "factors": factors,
-        "pairs": found_pairs,
-        "params": {"n_refits": int(n_refits), "seed": str(random.entropy)},
-    }
-    written = run.amend({"stability": result})
-    share = float(np.mean(factors["median_r"] > REPRODUCED))
-    run.tell(
-        f"{share:.0%} of {len(factors)} factors come back with a median |r| above {REPRODUCED:g} in {n_refits} refits."
-    )
-    return written
+    return factors, found_pairs

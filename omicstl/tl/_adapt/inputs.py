@@ -13,7 +13,7 @@ from omicstl._data import adata as reader, columns as columns_of
 from omicstl._data.run import Run
 from omicstl.models.adapt import methods
 from omicstl.models.adapt.closed_forms.base import LATENT
-from omicstl.models.adapt.problem import Domain
+from omicstl.models.adapt.problem import Domain, Problem
 from omicstl.models.transfer.heads import BINARY, MULTINOMIAL, REGRESSION, Task, labelled
 from omicstl.tl._shared.domains import AUTO, Labels, Rows
 
@@ -51,6 +51,16 @@ def method(value: object, training: Training | None, n_members: int | None, focu
             msg = f"`{name}` is for networks; method={what!r} is solved in closed form. Leave it out."
             raise ValueError(msg)
     return options
+
+
+def places(domain_key: str, label_key: str, block: str | None, obsm: str | None) -> dict[str, list[Any]]:
+    """Slots that are read, by the argument that names them."""
+    return {
+        "domain_key": [("obs", domain_key)],
+        "label_key": [("obs", label_key), ("obsm", label_key)],
+        "block": [("obs", block)],
+        "obsm": [("obsm", obsm)],
+    }
 
 
 def check_labels(y: Labels, where: Rows) -> None:
@@ -122,12 +132,13 @@ def matrix(expression: reader.Expression) -> np.ndarray:
     return x
 
 
-def domains(x: np.ndarray, y: Labels, where: Rows, block: np.ndarray | None) -> list[Domain]:
-    """Rows of all sources, and of the target at the end, in float64."""
-    return [
+def problem(x: np.ndarray, features: np.ndarray, y: Labels, where: Rows, block: np.ndarray | None) -> Problem:
+    """Rows of all sources and of the target, in float64, with their labels; without options."""
+    parts = [
         Domain(name, x[index].astype(np.float64), y.y[index], None if block is None else block[index])
         for name, index in zip((*where.names, where.target_name), (*where.sources, where.target), strict=True)
     ]
+    return Problem(tuple(parts[:-1]), parts[-1], y.task, features.astype(object))
 
 
 def blocks(adata: AnnData, block: str | None) -> np.ndarray | None:

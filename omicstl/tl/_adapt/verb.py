@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omicstl._core.checks import check_flag
@@ -13,7 +14,6 @@ from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
-from omicstl.models.adapt.problem import Problem
 from omicstl.tl._shared import domains
 from omicstl.tl._shared.predictions import predictions
 
@@ -177,13 +177,7 @@ def adapt(
     """
     options = inputs.method(method, training, n_members, focus)
     check_flag("safeguard", safeguard)
-    reads: dict[str, list[tuple[str, str | None]]] = {
-        "domain_key": [("obs", domain_key)],
-        "label_key": [("obs", label_key), ("obsm", label_key)],
-        "block": [("obs", block)],
-        "obsm": [("obsm", obsm)],
-    }
-    run = start("adapt", adata, key_added, copy=copy, reads=reads)
+    run = start("adapt", adata, key_added, copy=copy, reads=inputs.places(domain_key, label_key, block, obsm))
     random = streams(rng)
     labels = domains.labels(adata, label_key, task)
     where = domains.rows(adata, domain_key, source, target, labels)
@@ -192,21 +186,13 @@ def adapt(
     expression = domains.read(adata, layer, obsm)
     inputs.check_size(run, expression, labels.task)
     x = inputs.matrix(expression)
-    *sources, receiver = inputs.domains(x, labels, where, inputs.blocks(adata, block))
-    problem = Problem(
-        tuple(sources),
-        receiver,
-        labels.task,
-        expression.var_names.astype(object),
-        balanced=class_weight == "balanced",
-        training=training,
-        n_members=n_members,
-        focus=float(focus),
-    )
-    from omicstl.models.adapt import fit as parts
+    problem = inputs.problem(x, expression.var_names, labels, where, inputs.blocks(adata, block))
+    balanced = class_weight == "balanced"
+    problem = replace(problem, balanced=balanced, training=training, n_members=n_members, focus=float(focus))
+    from omicstl.models.adapt.fit import fit
 
     with progress_bar(1, "adapt", progress) as bar:
-        outcome = parts.fit(problem, options, bool(safeguard), random)
+        outcome = fit(problem, options, bool(safeguard), random)
         bar.update()
     params = result.params(outcome.options, where, problem) | {
         "domain_key": domain_key,
@@ -221,12 +207,11 @@ def adapt(
     result.doubt(outcome, where)
     decision, latent = result.all_rows(adata, outcome, where, x)
     predicted = predictions(labels.task, decision)
-    model = outcome.fitted.model
     written = run.commit(
         result.about(outcome, problem, where),
         params=params,
-        model=model,
-        names=model.names,
+        model=outcome.fitted.model,
+        names=outcome.fitted.model.names,
         obs=predicted.obs,
         obsm={"": latent, **predicted.obsm},
     )

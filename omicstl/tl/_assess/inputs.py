@@ -44,15 +44,14 @@ def judge(
     names = asked(drugs, there)
     used = entry["params"]
     again = {name: used.get(name) for name in READ_AGAIN}
-    read = screen.read(
-        adata,
-        reference,
+    as_fitted = screen.Asked(
         drugs=there if again["response_key"] is None else None,
         exclude_lines=[str(name) for name in used.get("exclude_lines", ())],
         min_shared=int(used.get("min_shared", 100)),
         scale=str(used.get("scale", "auto")),
         **again,
     )
+    read = screen.read(adata, reference, as_fitted)
     scores = scores_of(adata, key, there)[:, [there.index(name) for name in names]]
     novelty = adata.obs[f"{key}_novelty"].to_numpy(dtype=float) if f"{key}_novelty" in adata.obs else None
     return report.of_drugs(

@@ -120,27 +120,13 @@ def attributions(
     (500, 7)
     """
     from omicstl.models.factors import attributions as parts
-    from omicstl.models.factors.deepprofile.model import DeepprofileModel
-    from omicstl.models.factors.vae.model import VaeModel
 
     from . import rows
 
-    check_choice("method", method, parts.METHODS)
-    check_number("n_steps", n_steps, low=1, high=100_000, integer=True)
-    if n_steps != N_STEPS and not method.startswith("integrated"):
-        msg = f"`n_steps` has no use with method={method!r}, got {n_steps}. Leave it out, or use method='integrated_gradients'."
-        raise ValueError(msg)
-    if n_obs is not None:
-        check_number("n_obs", n_obs, low=1, integer=True, advice="None uses all observations.")
+    _check(method, n_steps, n_obs)
     reader.check_adata(adata)
-    model: Any = get.model(adata, key)
+    model = _network(adata, key)
     key = get.fit_key(adata) if key is None else key
-    if not isinstance(model, DeepprofileModel | VaeModel):
-        msg = (
-            f"Attributions are of networks, got a model of kind {model.kind!r}, which is linear: its loadings tell what each gene "
-            f"adds. They are in adata.varm[{key!r}] (otl.get.loadings)."
-        )
-        raise NotImplementedError(msg)
     run = start("attributions", adata, f"{key}_attributions", copy=copy)
     random = streams(rng)
     params = adata.uns[key]["params"]
@@ -178,3 +164,32 @@ def attributions(
     told = f"{model.names.size} factors" + (f" add up to their scores to {gap:.2%} (median)" if integrated else "")
     run.tell(f"Attributions of {told}.")
     return written
+
+
+def _check(method: str, n_steps: int, n_obs: int | None) -> None:
+    """Refuse options out of range, or without a use."""
+    from omicstl.models.factors.attributions import METHODS
+
+    check_choice("method", method, METHODS)
+    check_number("n_steps", n_steps, low=1, high=100_000, integer=True)
+    if n_steps != N_STEPS and not method.startswith("integrated"):
+        msg = f"`n_steps` has no use with method={method!r}, got {n_steps}. Leave it out, or use method='integrated_gradients'."
+        raise ValueError(msg)
+    if n_obs is not None:
+        check_number("n_obs", n_obs, low=1, integer=True, advice="None uses all observations.")
+
+
+def _network(adata: AnnData, key: str | None) -> Any:
+    """The fitted network; a linear model has loadings and no need of attributions."""
+    from omicstl.models.factors.deepprofile.model import DeepprofileModel
+    from omicstl.models.factors.vae.model import VaeModel
+
+    model: Any = get.model(adata, key)
+    if not isinstance(model, DeepprofileModel | VaeModel):
+        there = get.fit_key(adata) if key is None else key
+        msg = (
+            f"Attributions are of networks, got a model of kind {model.kind!r}, which is linear: its loadings tell what each gene "
+            f"adds. They are in adata.varm[{there!r}] (otl.get.loadings)."
+        )
+        raise NotImplementedError(msg)
+    return model

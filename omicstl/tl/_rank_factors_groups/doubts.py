@@ -49,6 +49,14 @@ def tell_of_missing(design: Design, n_obs: int) -> None:
         info(f"{text}.")
 
 
+def warn_of_design(obs: pd.DataFrame, design: Design, phenotype: str, block: str | None, known: set[str]) -> None:
+    """Warn of repeats without a block, of text that may stand for missing values, and of small groups."""
+    if block is None:
+        warn_of_repeats(obs, design, phenotype, known)
+    warn_of_missing_text(design)
+    warn_of_small_groups(design, phenotype, block)
+
+
 def warn_of_missing_text(design: Design) -> None:
     for column in design.used:
         doubt_levels(column, DesignWarning)

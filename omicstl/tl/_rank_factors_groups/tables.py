@@ -57,6 +57,19 @@ def varying(scores: np.ndarray, design: Design, tested: np.ndarray, names: np.nd
     return tested[~flat]
 
 
+def params(design: Design) -> dict[str, Any]:
+    """What the design says of itself, in a form that files can hold."""
+    config, n_obs = design.config, int(design.rows.sum())
+    return {
+        "phenotype_kind": "groups" if design.groups else "number",
+        "paired": config.within,
+        "confidence": config.confidence,
+        "n_obs": n_obs,
+        "n_blocks": None if config.block is None else int(config.block.max()) + 1,
+        "n_dropped": design.rows.size - n_obs,
+    }
+
+
 def tables(answer: Tested, design: Design, names: np.ndarray) -> dict[str, Any]:
     tests, overall = answer.contrasts, answer.overall
     labels = np.array(design.contrasts, dtype=object)

@@ -156,13 +156,7 @@ def rank_factors_groups(
     run = start("rank_factors_groups", adata, target, copy=copy)
     _check_version(adata, key)
     _check_roles(phenotype, block, paired, columns)
-    names, scores = factor_names(adata, key), np.asarray(adata.obsm[key], dtype=np.float64)
-    if not np.isfinite(scores).all():
-        msg = f"adata.obsm[{key!r}] holds values that are not finite. Write the scores again with the verb they came from."
-        raise ValueError(msg)
-    for name in own:
-        if name not in names:
-            raise missing_key(name, f"factors of {key!r}", names)
+    names, scores = factor_names(adata, key), _scores(adata, key, own)
     design = build(
         adata.obs,
         phenotype,
@@ -177,32 +171,35 @@ def rank_factors_groups(
     doubts.warn_of_transfer(adata.uns[key], key)
     doubts.tell_of_missing(design, adata.n_obs)
     tested = tables.varying(scores, design, tested, names)
-    if block is None:
-        doubts.warn_of_repeats(adata.obs, design, phenotype, set(columns))
-    doubts.warn_of_missing_text(design)
-    doubts.warn_of_small_groups(design, phenotype, block)
+    doubts.warn_of_design(adata.obs, design, phenotype, block, set(columns))
     answer = factor_tests.fit(scores[np.ix_(design.rows, tested)], design.config)
-    n_obs = int(design.rows.sum())
     params = {
         "key": key,
         "phenotype": phenotype,
-        "phenotype_kind": "groups" if design.groups else "number",
         "reference_group": reference_group,
         "block": block,
-        "paired": bool(paired),
         "covariates": np.array(columns, dtype=object),
         "factor_covariates": np.array(own, dtype=object),
         "factors": factors,
-        "confidence": float(confidence),
-        "n_obs": n_obs,
-        "n_blocks": None if design.config.block is None else int(design.config.block.max()) + 1,
-        "n_dropped": adata.n_obs - n_obs,
         "n_factors": int(tested.size),
+        **tables.params(design),
     }
     written = run.commit(tables.tables(answer, design, names[tested]), params=params)
     found = int((answer.overall.fdr < 0.05).sum())
     run.tell(f"{found} of {tested.size} factors with FDR < 0.05 for {phenotype!r}.")
     return written
+
+
+def _scores(adata: AnnData, key: str, own: list[str]) -> np.ndarray:
+    """Scores of all factors, checked; those that are covariates must be among them."""
+    names, scores = factor_names(adata, key), np.asarray(adata.obsm[key], dtype=np.float64)
+    if not np.isfinite(scores).all():
+        msg = f"adata.obsm[{key!r}] holds values that are not finite. Write the scores again with the verb they came from."
+        raise ValueError(msg)
+    for name in own:
+        if name not in names:
+            raise missing_key(name, f"factors of {key!r}", names)
+    return scores
 
 
 def _check_version(adata: AnnData, key: str) -> None:

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.random import Streams
-from omicstl._data.run import Run
+from omicstl._data.run import Run, spread_out
 from omicstl.tl._shared import screen
 
 from . import evaluation, groups
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from omicstl.models.response.fit import ResponseFit
     from omicstl.models.response.report import Report
     from omicstl.models.transfer.screen import Lines
@@ -78,6 +80,7 @@ def params(read: screen.Read, fitted: Fitted) -> dict[str, Any]:
         "align_reason": chosen["reason"],
         "scale": read.target.scale,
         "call_error": report.ERROR,
+        "n_obs": read.target.cells.rows.n_rows,
         "n_lines": len(read.lines.x),
         "n_genes": int(read.target.genes.size),
         "n_shared": read.n_shared,
@@ -101,6 +104,12 @@ def about(read: screen.Read, fitted: Fitted, told: Described, truth: evaluation.
     if truth is not None:
         found["evaluation"] = evaluation.compare(truth, told.score, read.lines.drugs, read.mask)
     return found
+
+
+def weights(adata: AnnData, read: screen.Read, told: Described) -> dict[str, np.ndarray]:
+    """Weights of genes and their stability among all variables, by what stands behind the key."""
+    values = {"": told.model.weights, "_stability": told.sign_share}
+    return {end: spread_out(adata, read.target.have, np.nan_to_num(value)) for end, value in values.items()}
 
 
 def check_size(run: Run, n_genes: int, n_comps: int, n_drugs: int, n_members: int) -> None:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from omicstl._core.checks import check_flag
 from omicstl._core.options.response import ResponseRidge
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl._data.run import spread_out, start
+from omicstl._data.run import start
 from omicstl.models.response.network_options import ResponseNetwork
 from omicstl.tl._shared import screen
 from omicstl.tl._shared.confounders import confounders
@@ -189,9 +187,7 @@ def scdeal(
     run = start("scdeal", adata, key_added, copy=copy, reads=reads)
     random = streams(rng)
     clusters = groups.clusters_of(adata, cluster_key)
-    read = screen.read(
-        adata,
-        reference,
+    asked = screen.Asked(
         drugs=drugs,
         response_key=response_key,
         sensitive=sensitive,
@@ -203,27 +199,14 @@ def scdeal(
         scale=scale,
         layer=layer,
     )
+    read = screen.read(adata, reference, asked)
     truth = evaluation.read(adata, eval_key, read.lines.drugs, sensitive, read.mask)
-    fit_level = levels.Levels(read, random, training, safeguard, progress, partial(result.check_size, run))
-    fitted = fit_level(options)
+    fitted = levels.Levels(read, random, training, safeguard, progress, partial(result.check_size, run))(options)
     told = result.describe(read, fitted, clusters, random)
-    params = result.params(read, fitted) | {
-        "response_key": response_key,
-        "sensitive": sensitive,
-        "lineage_key": lineage_key,
-        "study_key": study_key,
-        "cluster_key": cluster_key,
-        "eval_key": eval_key,
-        "mask_obs": mask_obs,
-        "exclude_lines": np.array(list(exclude_lines), dtype=object),
-        "min_shared": min_shared,
-        "layer": layer,
-        "safeguard": safeguard,
-        "seed": str(random.entropy),
-        "n_obs": adata.n_obs,
-    }
+    own = {"cluster_key": cluster_key, "eval_key": eval_key, "safeguard": safeguard, "seed": str(random.entropy)}
+    params = asked.params() | own | result.params(read, fitted)
     about = result.about(read, fitted, told, truth) | {"params": params}
-    lines = with_whole_table(read.lines, adata, reference, response_key, sensitive)
+    lines = with_whole_table(read.lines, adata, reference, asked)
     known = confounders(adata, layer, read.target.cells.totals, None)
     more = assessment.of_one_drug(key_added, read, lines, told, about, known, random)
     result.doubt(read, told)
@@ -235,10 +218,7 @@ def scdeal(
         names=told.model.names,
         obs=obs,
         obsm={"": told.latent, **obsm},
-        varm={
-            "": spread_out(adata, read.target.have, np.nan_to_num(told.model.weights)),
-            "_stability": spread_out(adata, read.target.have, np.nan_to_num(told.sign_share)),
-        },
+        varm=result.weights(adata, read, told),
         more=more,
         own=True,
     )

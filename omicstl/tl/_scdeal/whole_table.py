@@ -10,19 +10,19 @@ import pandas as pd
 from omicstl._data.tables import read_table
 from omicstl.models.transfer.screen import Lines
 from omicstl.tl._shared import response
+from omicstl.tl._shared.screen import Asked
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def with_whole_table(
-    lines: Lines, adata: AnnData, reference: AnnData, response_key: str | None, sensitive: str | None
-) -> Lines:
+def with_whole_table(lines: Lines, adata: AnnData, reference: AnnData, asked: Asked) -> Lines:
     """
     The same lines with every drug of the table that can be read, the drugs of `lines` first and as they are.
 
     A column that cannot be read is left out: it was not asked for. Without a table there are no other drugs.
     """
+    response_key, sensitive = asked.response_key, asked.sensitive
     names = pd.Index(np.asarray(reference.obs_names).astype(str))
     if response_key is None or response_key not in reference.obsm or not names.is_unique:
         return lines

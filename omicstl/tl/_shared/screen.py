@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,28 @@ FEW_GENES = 2000
 FEWEST_CELLS, FEWEST_LINES = 10, 10
 LOG_MOST, COUNTS_LEAST = 100, 20  # no logarithm is above the first; the largest count is above the second
 _CONSTANT = 1e-6
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user says of both sides, by the names of `tl.scdeal`."""
+
+    drugs: Sequence[str] | None = None
+    response_key: str | None = None
+    sensitive: str | None = None
+    lineage_key: str | None = None
+    study_key: str | None = None
+    mask_obs: str | None = None
+    exclude_lines: Sequence[str] = ()
+    min_shared: int = 100
+    scale: str = "auto"
+    layer: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        """In a form that files can hold; the drugs and the scale are those that were found."""
+        table = {field.name: getattr(self, field.name) for field in fields(self)}
+        del table["drugs"], table["scale"]
+        return table | {"exclude_lines": np.array(list(self.exclude_lines), dtype=object)}
 
 
 class Target(NamedTuple):
@@ -146,61 +169,47 @@ class _Counted(SubsetRows):
         return totals, n_genes.astype(np.int64)
 
 
-def read(
-    adata: AnnData,
-    reference: AnnData,
-    *,
-    drugs: Sequence[str] | None,
-    response_key: str | None,
-    sensitive: str | None,
-    lineage_key: str | None,
-    study_key: str | None,
-    mask_obs: str | None,
-    exclude_lines: Sequence[str],
-    min_shared: int,
-    scale: str,
-    layer: str | None,
-) -> Read:
+def read(adata: AnnData, reference: AnnData, asked: Asked) -> Read:
     """Check everything that can be checked before anything is computed, cheap checks first."""
-    check_choice("scale", scale, SCALES)
-    check_number("min_shared", min_shared, low=2, integer=True)
+    check_choice("scale", asked.scale, SCALES)
+    check_number("min_shared", asked.min_shared, low=2, integer=True)
     reader.check_adata(adata)
     reader.check_adata(reference, name="reference")
     if adata is reference:
         msg = "adata and `reference` are the same object: cells receive, lines are read. Pass the cells first and the lines second."
         raise ValueError(msg)
-    response = response_of.read(adata, reference, drugs, response_key, sensitive)
-    keep = kept_lines(reference, exclude_lines, response)
+    response = response_of.read(adata, reference, asked.drugs, asked.response_key, asked.sensitive)
+    keep = kept_lines(reference, asked.exclude_lines, response)
     response = response_of.settle(response, keep)
     if keep.size < FEWEST_LINES:
         msg = f"{keep.size} lines are left, and at least {FEWEST_LINES} are needed for a fit."
         raise ValueError(msg)
     lineage, study = (
         group_names(reference, key, name, "reference")
-        for key, name in ((lineage_key, "lineage_key"), (study_key, "study_key"))
+        for key, name in ((asked.lineage_key, "lineage_key"), (asked.study_key, "study_key"))
     )
-    lineage, study = groups_of_lines(lineage, study, lineage_key, study_key, keep)
-    mask = mask_of(adata, mask_obs)
+    lineage, study = groups_of_lines(lineage, study, asked.lineage_key, asked.study_key, keep)
+    mask = mask_of(adata, asked.mask_obs)
     there = _lines(reference)
-    have = reader.read(adata, layer=layer)
-    found = match_genes(have.var_names, there.var_names, min_shared)
+    have = reader.read(adata, layer=asked.layer)
+    found = match_genes(have.var_names, there.var_names, asked.min_shared)
     n_cells = int(mask.sum()) if mask is not None else adata.n_obs
     if n_cells < FEWEST_CELLS:
         msg = (
-            f"{'Of the cells, ' if mask is None else f'In adata.obs[{mask_obs!r}] '}{n_cells} shape{'s' if n_cells == 1 else ''} the fit, and at "
+            f"{'Of the cells, ' if mask is None else f'In adata.obs[{asked.mask_obs!r}] '}{n_cells} shape{'s' if n_cells == 1 else ''} the fit, and at "
             f"least {FEWEST_CELLS} are needed: genes are z-scored over the cells. Fit on more cells of the same kind, and apply the fit to "
             "these: otl.tl.predict(adata, fitted)."
         )
         raise ValueError(msg)
-    cells_rows, found_scale, (totals, n_genes) = read_cells(have, found.have_index, scale)
+    cells_rows, found_scale, (totals, n_genes) = read_cells(have, found.have_index, asked.scale)
     lines_rows = there.select(found.want_index)
     x = finite_lines(lines_rows)[keep]
     seen = moments(cells_rows, mask)
     in_lines = varying(x)
     used = in_lines & seen.varies
-    if int(used.sum()) < min_shared:
+    if int(used.sum()) < asked.min_shared:
         msg = (
-            f"Of {used.size} shared genes only {int(used.sum())} vary in both the cells and the lines, fewer than min_shared={min_shared} "
+            f"Of {used.size} shared genes only {int(used.sum())} vary in both the cells and the lines, fewer than min_shared={asked.min_shared} "
             f"(in the cells {int(seen.varies.sum())} vary, in the lines {int(in_lines.sum())}). "
             "Is the matrix filled with zeros, or is the wrong layer read?"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +16,11 @@ from omicstl._core.random import Streams
 from omicstl._data import adata as reader, genesets
 from omicstl._data.checkpoints import Checkpoints, rows_digest
 from omicstl._data.run import Run
+from omicstl.models.factors.autoencoder.covariates import Covariates
 from omicstl.models.factors.autoencoder.likelihoods import LIKELIHOODS
+from omicstl.models.factors.autoencoder.rows import Data
 from omicstl.models.factors.vae.options import DECODERS, VaeOptions, size_in_bytes
+from omicstl.tl._shared import encoder_rows
 from omicstl.tl._shared.encoder_rows import Observed
 
 if TYPE_CHECKING:
@@ -25,6 +28,26 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"n_factors": 10, "min_genes": 10, "n_extra": 1}
 TRAINING = Training(epochs=400, batch_size=100, learning_rate=1e-3, validation=0.1, patience=20)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user wants to be read, by the names of `tl.vae`."""
+
+    layer: str | None
+    obsm: str | None
+    batch_key: str | None
+    covariates: Sequence[str]
+    gene_sets: Any
+    min_genes: int
+    n_extra: int
+
+    def params(self) -> dict[str, Any]:
+        """In a form that files can hold."""
+        names = ("layer", "obsm", "batch_key", "min_genes", "n_extra")
+        return {name: getattr(self, name) for name in names} | {
+            "covariates": np.array(list(self.covariates), dtype=object)
+        }
 
 
 class Sets(NamedTuple):
@@ -111,6 +134,51 @@ def _check_unused(options: VaeOptions, min_genes: int, n_extra: int) -> None:
         raise ValueError(msg)
 
 
+class Read(NamedTuple):
+    """Rows to train on, and all that belongs to them."""
+
+    expression: reader.Expression
+    used: np.ndarray
+    """(n_vars,) which variables of the matrix vary."""
+    seen: Observed
+    units: Sets | None
+    options: VaeOptions
+    data: Data
+    codes: Covariates
+
+    @property
+    def lost(self) -> list[tuple[str, int]]:
+        """Gene sets that were left out."""
+        return [] if self.units is None else self.units.lost
+
+    @property
+    def names(self) -> np.ndarray:
+        """Names of the factors: those of their sets, or "VAE1", ..."""
+        return unit_names(self.options.n_factors) if self.units is None else self.units.names
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """Genes that each unit may use."""
+        return None if self.units is None else self.units.mask
+
+
+def read(run: Run, options: VaeOptions, asked: Asked) -> Read:
+    """Read and check the data, settle what they decide, and refuse a model that could not travel."""
+    expression = encoder_rows.read(run.adata, asked.layer, asked.obsm)
+    seen = encoder_rows.observed(run.adata, asked.batch_key, asked.covariates)
+    summary = reader.summarise(expression)
+    encoder_rows.check_values(expression, summary, options.likelihood, asked.obsm)
+    used = summary.low < summary.high
+    expression = encoder_rows.drop_constant(expression, used)
+    units = None
+    if asked.gene_sets is not None:
+        units = sets(asked.gene_sets, expression, asked.min_genes, asked.n_extra)
+    options = settled(options, units, expression)
+    check_size(run, expression, options, seen)
+    data, codes = encoder_rows.data(expression, summary, used, options.likelihood, seen)
+    return Read(expression, used, seen, units, options, data, codes)
+
+
 def settled(chosen: VaeOptions, units: Sets | None, expression: reader.Expression) -> VaeOptions:
     """The options with the number of factors that the gene sets make, checked against the data."""
     if units is not None:
@@ -147,17 +215,11 @@ def check_size(run: Run, expression: reader.Expression, chosen: VaeOptions, seen
     run.check_size(size, what, "smaller layers in `hidden`, fewer variables")
 
 
-def checkpoint(
-    folder: str | Path | None,
-    expression: reader.Expression,
-    units: Sets | None,
-    seen: Observed,
-    chosen: VaeOptions,
-    random: Streams,
-) -> Checkpoints | None:
+def checkpoint(folder: str | Path | None, read: Read, random: Streams) -> Checkpoints | None:
     """The folder of a run of these data and settings."""
     if folder is None:
         return None
+    expression, units, seen, chosen = read.expression, read.units, read.seen, read.options
     arrays = [expression.var_names, *seen.values.values(), *([] if units is None else [units.names, units.mask])]
     given = hashlib.sha256("\n".join(f"{a.shape} {a.tolist()}" for a in arrays).encode())
     settings = asdict(chosen) | {"hidden": str(chosen.hidden), "seed": random.entropy}

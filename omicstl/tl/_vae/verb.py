@@ -14,10 +14,8 @@ from omicstl._core.log import progress as progress_bar
 from omicstl._core.options.training import Training
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl._data import adata as reader
 from omicstl._data.run import start
 from omicstl.models.factors.vae.options import VaeOptions
-from omicstl.tl._shared import encoder_rows
 
 from . import inputs, result
 
@@ -185,7 +183,7 @@ def vae(
     >>> adata.obsm["vae"].shape, bool(adata.uns["vae"]["units"]["active"].all())
     ((60, 5), True)
     """
-    asked = VaeOptions(
+    options = VaeOptions(
         n_factors=n_factors,
         likelihood=likelihood,
         decoder=inputs.decoder_of(decoder, gene_sets),
@@ -196,48 +194,29 @@ def vae(
         free_bits=free_bits,
         training=inputs.training_of(training),
     )
-    options = inputs.checked(asked, min_genes, n_extra)
+    options = inputs.checked(options, min_genes, n_extra)
+    asked = inputs.Asked(layer, obsm, batch_key, covariates, gene_sets, min_genes, n_extra)
     run = start("vae", adata, key_added, copy=copy, model_path=model_path, reads={"obsm": [("obsm", obsm)]})
     random = streams(rng)
-    expression = encoder_rows.read(adata, layer, obsm)
-    seen = encoder_rows.observed(adata, batch_key, covariates)
-    summary = reader.summarise(expression)
-    encoder_rows.check_values(expression, summary, likelihood, obsm)
-    used = summary.low < summary.high
-    expression = encoder_rows.drop_constant(expression, used)
-    units = None if gene_sets is None else inputs.sets(gene_sets, expression, min_genes, n_extra)
-    options = inputs.settled(options, units, expression)
-    inputs.check_size(run, expression, options, seen)
-    data, codes = encoder_rows.data(expression, summary, used, likelihood, seen)
-    folder = inputs.checkpoint(checkpoint, expression, units, seen, options, random)
+    read = inputs.read(run, options, asked)
+    folder = inputs.checkpoint(checkpoint, read, random)
     from omicstl.models.factors.vae.fit import Design, Running, fit_vae, n_steps
 
-    names = units.names if units is not None else inputs.unit_names(options.n_factors)
-    design = Design(expression.var_names, names, None if units is None else units.mask, codes)
-    with progress_bar(n_steps(options, data), "VAE", progress) as bar:
+    design = Design(read.expression.var_names, read.names, read.mask, read.codes)
+    with progress_bar(n_steps(read.options, read.data), "VAE", progress) as bar:
         running = Running(bar.update)
         if folder is not None:
             running = Running(bar.update, partial(folder.save_running, "vae"), folder.load_running("vae"))
-        fit = fit_vae(data, design, options, random, running)
-    params = result.params(fit, options) | {
-        "batch_key": batch_key,
-        "covariates": np.array(list(covariates), dtype=object),
-        "min_genes": min_genes,
-        "n_extra": n_extra,
-        "layer": layer,
-        "obsm": obsm,
-        "seed": str(random.entropy),
-    }
+        fit = fit_vae(read.data, design, read.options, random, running)
+    params = result.params(fit, read.options) | asked.params() | {"seed": str(random.entropy)}
     result.doubt(fit, params)
-    lost = [] if units is None else units.lost
-    columns = None if obsm is not None else np.flatnonzero(used)
     written = run.commit(
-        result.about(fit, params, lost),
+        result.about(fit, params, read.lost),
         params=params,
         model=fit.model,
         names=fit.model.names,
         obsm={"": fit.scores, "_sd": fit.sd},
-        varm=result.loadings(adata, fit.model, columns),
+        varm=result.loadings(adata, fit.model, None if obsm is not None else np.flatnonzero(read.used)),
     )
-    run.tell(*result.sentences(fit, lost))
+    run.tell(*result.sentences(fit, read.lost))
     return written
