@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from response_sim import auroc
 
 import omicstl as otl
 from omicstl._core.log import TransferWarning
-from omicstl.models.selection.criteria import auroc
 
 pytestmark = pytest.mark.filterwarnings("ignore::omicstl._core.log.TransferWarning")
 

@@ -81,7 +81,7 @@ def gather(
     level
         "fast" or "full".
     space
-        Of these lines and cells, made by `evidence_space.build`, where several drugs are judged.
+        Of these lines and cells, made by `space.build`, where several drugs are judged.
     network
         The drug's row of `baselines_network.unaligned_networks`, which are trained for all drugs at once.
 

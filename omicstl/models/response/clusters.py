@@ -60,7 +60,7 @@ def summarise(
         What each refit adds to the coefficients (b, k, d) and intercepts (b, d). Scores are linear in components, so a
         refit's mean of a cluster is that of the cluster's mean component. `None`: the model is taken as certain.
     codes
-        Calls of one drug (m,), as `response_calls.calls` gives them.
+        Calls of one drug (m,), as `calls.calls` gives them.
 
     Notes
     -----

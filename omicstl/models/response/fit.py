@@ -46,7 +46,7 @@ def fit(
 ) -> ResponseFit:
     """Fit all drugs; only the cells in `mask` (m,) shape the fit, all are scored. Two passes over the cells, one if `moments` are known.
 
-    `safeguard` falls back to no alignment, see `response_choice.choose_align`.
+    `safeguard` falls back to no alignment, see `align_selection.choose_align`.
     """
     options, random = options or ResponseRidge(), random or Streams(0)
     choice = choose_align(lines, cells, options, random, mask, safeguard=safeguard)

@@ -37,7 +37,7 @@ from .network_model import NetworkModel
 from .space import Space, prepare
 
 TRAINING = Training(epochs=60, batch_size=200, learning_rate=1e-3, validation=0.2, patience=20)
-FLOOR = 0.02  # of noise, as in `response_align`
+FLOOR = 0.02  # of noise, as in `align`
 NEIGHBOURS, CHOOSING_FOLDS, FEWEST_LINES = 15, 3, 30
 SLOPE_ROWS = 512
 

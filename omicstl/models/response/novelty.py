@@ -127,7 +127,7 @@ def reference(
 ) -> Novelty:
     """Learn how far cells of unseen lineages are from the lines.
 
-    `latent_pseudo` (c, k) are pseudo-cells of left-out lines (`response_calls.pseudo_scores`) in the space of
+    `latent_pseudo` (c, k) are pseudo-cells of left-out lines (`calls.pseudo_scores`) in the space of
     `latent_lines` (n, k), `line` (c,) whose they are. Without lineages only the line itself is left out. Where one lineage is
     nearly all lines, the rest is too few and only lines are left out.
     """

@@ -100,7 +100,7 @@ def calibrated(model: ResponseModel, score: np.ndarray, std: np.ndarray) -> tupl
 
 
 def called(model: ResponseModel, score: np.ndarray, far: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """Codes (m, d) int8 of `response_calls.CALLS` for scores before calibration."""
+    """Codes (m, d) int8 of `calls.CALLS` for scores before calibration."""
     codes = np.full(score.shape, calls.UNCERTAIN, dtype=np.int8)
     codes[score <= model.calibration["resistant_to"]] = calls.RESISTANT
     codes[score >= model.calibration["sensitive_from"]] = calls.SENSITIVE
