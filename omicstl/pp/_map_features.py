@@ -155,47 +155,49 @@ def map_features(
     retired = _retired(gene_sets, made.names, targets.to_numpy(dtype=object), target)
     index, rules, matrices = _merge(adata, made, duplicates)
     dropped = _dropped(adata, merged=matrices is not None)
-    counts = {
-        "n_before": names.size,
-        "n_after": made.names.size,
-        "n_unmapped": made.unmapped.size,
-        "n_ambiguous": made.ambiguous.size,
-        "n_merged": int(made.sizes[made.sizes > 1].sum()),
-        "n_stay": made.n_stay,
-        "n_retired": len(retired),
+    params = {
+        "table": "bundled" if table is None else "own",
+        **(_BUNDLED if table is None else dict.fromkeys(_BUNDLED)),
+        "source": source,
+        "target": target,
+        "keep_known": bool(keep_known),
+        "duplicates": " and ".join(dict.fromkeys(rules["rule"])) or None,
+        **_counts(made, names.size, len(retired)),
     }
-    shares = (made.sizes > 1)[made.group]
-    report = {
-        "kind": "map_features",
-        "version": 1,
-        "params": {
-            "table": "bundled" if table is None else "own",
-            **(_BUNDLED if table is None else dict.fromkeys(_BUNDLED)),
-            "source": source,
-            "target": target,
-            "keep_known": bool(keep_known),
-            "duplicates": " and ".join(dict.fromkeys(rules["rule"])) or None,
-            **counts,
-        },
-        "unmapped": made.unmapped,
-        "ambiguous": made.ambiguous,
-        "merged": pd.DataFrame({"source": names[made.kept[shares]], "target": made.names[made.group[shares]]}),
-        "rules": rules,
-        "shared": made.shared,
-        "retired": retired,
-        "dropped": np.array(dropped, dtype=object),
-    }
+    report = _report(made, names) | {"rules": rules, "retired": retired, "dropped": np.array(dropped, dtype=object)}
     if made.kept.size < _FEW * names.size:
         warn(
             f"Only {made.kept.size:,} of {names.size:,} variables have a name in {target!r}. Is {source!r} the right column? "
             f"Not found: {listed(made.unmapped)}.",
             TransferWarning,
         )
-    written = replace_variables(
-        adata, Result(key=key_added, uns=report), index, made.names, matrices=matrices, copy=copy
-    )
-    _tell(counts, source, target, dropped, rules)
+    result = Result(key=key_added, uns={"kind": "map_features", "version": 1, "params": params, **report})
+    written = replace_variables(adata, result, index, made.names, matrices=matrices, copy=copy)
+    _tell(params, dropped, rules)
     return written
+
+
+def _counts(made: Plan, n_before: int, n_retired: int) -> dict[str, int]:
+    return {
+        "n_before": n_before,
+        "n_after": made.names.size,
+        "n_unmapped": made.unmapped.size,
+        "n_ambiguous": made.ambiguous.size,
+        "n_merged": int(made.sizes[made.sizes > 1].sum()),
+        "n_stay": made.n_stay,
+        "n_retired": n_retired,
+    }
+
+
+def _report(made: Plan, names: np.ndarray) -> dict[str, Any]:
+    """Names that were left out, and those that share one now."""
+    shares = (made.sizes > 1)[made.group]
+    return {
+        "unmapped": made.unmapped,
+        "ambiguous": made.ambiguous,
+        "merged": pd.DataFrame({"source": names[made.kept[shares]], "target": made.names[made.group[shares]]}),
+        "shared": made.shared,
+    }
 
 
 def _merge(
@@ -276,8 +278,9 @@ def _retired(gene_sets: Any, new: np.ndarray, current: np.ndarray, target: str) 
     return retired
 
 
-def _tell(counts: dict[str, int], source: str, target: str, dropped: list[str], rules: pd.DataFrame) -> None:
-    text = f"Mapped {counts['n_before']:,} variables from {source!r} to {target!r}: {counts['n_after']:,} variables"
+def _tell(params: dict[str, Any], dropped: list[str], rules: pd.DataFrame) -> None:
+    counts, way = params, f"from {params['source']!r} to {params['target']!r}"
+    text = f"Mapped {counts['n_before']:,} variables {way}: {counts['n_after']:,} variables"
     parts = [
         f"{counts['n_merged']:,} that share a name combined ({', '.join(f'{m}: {r}' for m, r in rules.to_numpy())})"
         * bool(counts["n_merged"]),

@@ -18,9 +18,11 @@ SHARED_FACTORS = {"autoencoder"}
 #: Files that find others by name: all kinds, all records, all methods, what a door shows, what is optional.
 FINDERS = {
     "omicstl",
+    "omicstl._core.discovery",
     "omicstl._core.optional",
     "omicstl._core.registry",
     "omicstl.models.kinds",
+    "omicstl.tl",
 }
 
 

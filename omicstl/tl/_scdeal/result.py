@@ -158,4 +158,5 @@ def sentence(read: screen.Read, fitted: Fitted) -> str:
     lines = read.lines
     n = lines.drugs.size
     genes = read.target.genes.size
-    return f"{n} drug{'s' if n > 1 else ''} from {len(lines.x)} lines on {genes} shared genes; {fitted.words}."
+    other = "" if fitted.citation else " (not the network of scDEAL, which is level='network')"
+    return f"{n} drug{'s' if n > 1 else ''} from {len(lines.x)} lines on {genes} shared genes; {fitted.words}{other}."

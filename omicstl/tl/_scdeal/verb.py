@@ -52,8 +52,11 @@ def scdeal(
 
     Cells receive, lines are read. The answer is a ranking of cells by a programme that goes with response in lines, calibrated on lines
     whose lineage was left out, with calls that stay "uncertain" where lines do not allow one. Nothing here can tell whether genes and response
-    are related in the same way in these cells: read ``uns[key_added + "_assessment"]`` first. scDEAL :cite:p:`Chen2022` poses the
-    task; the linear level is not scDEAL but ridge regression, which no network was found to beat on it :cite:p:`EstebanMedina2026`.
+    are related in the same way in these cells: read ``uns[key_added + "_assessment"]`` first.
+
+    The verb bears the name under which the task is known. Its default is not the network of that name but ridge regression on principal
+    components, ``level="linear"``, which no network was found to beat on it :cite:p:`EstebanMedina2026`; for one drug with 300 lines or
+    more, networks are tried and taken where they are surely better.
 
     .. math:: s = b_0 + u^\top b, \qquad u = E[u \mid z], \quad z = D V u + e
 
@@ -74,7 +77,7 @@ def scdeal(
         For numbers which end is sensitive: ``"low"`` (ln IC50, AUC) or ``"high"``; a column of 0 and 1 alone is two classes, of which ``"high"`` makes 1
         the sensitive one. For two classes with names the name of the sensitive one.
     level
-        ``"linear"``; ``"network"``, an ensemble of networks with one encoder for both sides; ``"select"``, a network where it is surely
+        ``"linear"``; ``"network"``, an ensemble of networks with one encoder for both sides, after scDEAL :cite:p:`Chen2022`; ``"select"``, a network where it is surely
         better for lines and pseudo-cells whose lineage was left out, else linear; or a record with options: `omicstl.tl.ResponseRidge` or
         `omicstl.tl.ResponseNetwork`. ``"auto"`` selects for one drug with 300 lines or more, and is linear else, which takes seconds.
     lineage_key
