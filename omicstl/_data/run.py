@@ -62,6 +62,18 @@ class Run(NamedTuple):
         )
         raise ValueError(msg)
 
+    def there(self) -> list[Slot]:
+        """Slots that the record names and that exist, but the entry of the key."""
+        return [place for place in _places(self.adata, self.record.slots, self.key) if place != ("uns", self.key)]
+
+    def guard(self) -> None:
+        """Refuse to replace what no run under this key has written."""
+        mine = set(stale(self.adata, self.record, self.key))
+        found = [place for place in self.there() if place not in mine]
+        if found:
+            msg = f"{_shown(found)} would be replaced and were not written by a run under the key {self.key!r}. Choose another `key_added`."
+            raise ValueError(msg)
+
     def check_beside(self, *slots: str) -> None:
         """Refuse to leave beside the new result what stands in `slots`, which it does not write, and is not of a run under the key."""
         mine = set(written_under(self.adata, self.key))
@@ -198,24 +210,20 @@ def start(
         msg = f"adata.uns[{key!r}] holds something else than a result of {row.verb}. Choose another name: key_added='{key}_{row.behind}'."
         raise ValueError(msg)
     run = Run(row, adata, key, copy, path)
-    _check_foreign(run, reads or {})
+    _check_reads(run, reads or {})
+    if row.guards:
+        run.guard()
     return run
 
 
-def _check_foreign(run: Run, reads: Mapping[str, Sequence[tuple[str, str | None]]]) -> None:
-    """Refuse to write over what is read, or, for records that guard it, over what no run under this key has written."""
-    row, key = run.record, run.key
-    there = [place for place in _places(run.adata, row.slots, key) if place != ("uns", key)]
+def _check_reads(run: Run, reads: Mapping[str, Sequence[tuple[str, str | None]]]) -> None:
+    """Refuse to write over what is read."""
+    there = run.there()
     for argument, places in reads.items():
         taken = [place for place in there if place in places]
         if taken:
-            msg = f"`{argument}` is {_shown(taken)}, which the result would replace. Choose another `key_added`, not {key!r}."
+            msg = f"`{argument}` is {_shown(taken)}, which the result would replace. Choose another `key_added`, not {run.key!r}."
             raise ValueError(msg)
-    mine = set(stale(run.adata, row, key))
-    found = [place for place in there if place not in mine]
-    if row.guards and found:
-        msg = f"{_shown(found)} would be replaced and were not written by a run under the key {key!r}. Choose another `key_added`."
-        raise ValueError(msg)
 
 
 def reference_of(model: Storable, key: str | None) -> dict[str, Any]:

@@ -104,6 +104,15 @@ def test_the_test_finds_what_is_wrong(module: str, source: str, ok: bool) -> Non
     assert (not problems(source, module)) == ok
 
 
+def test_what_is_imported_is_there() -> None:
+    gone = []
+    for module, path in modules().items():
+        for name, line, _, _ in imports(path.read_text(), module, is_package=path.name == "__init__.py"):
+            if name.startswith("omicstl.") and not {name, name.rpartition(".")[0]} & set(modules()):
+                gone.append(f"{module}:{line}: {name}")
+    assert not gone, "no such file:\n" + "\n".join(gone)
+
+
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Groups of files that import each other, directly or by others (Tarjan 1972)."""
     index: dict[str, int] = {}

@@ -112,7 +112,7 @@ def test_failed_refit_keeps_the_fit_before(monkeypatch):
 def test_ensemble_of_large_data_with_a_folder(tmp_path, monkeypatch):
     in_memory = cohort()
     ensemble(in_memory, batch_key="batch")
-    monkeypatch.setattr(inputs, "IN_MEMORY", 0)
+    monkeypatch.setattr(encoder_rows, "IN_MEMORY", 0)
     for _ in range(2):
         adata = cohort()
         ensemble(adata, batch_key="batch", checkpoint=tmp_path)

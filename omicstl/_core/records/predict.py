@@ -27,5 +27,4 @@ RECORD = Record(
         "obsm/{key}_probability",
     ),
     kind="prediction",
-    guards=True,
 )

@@ -142,10 +142,12 @@ def predict(
         screen.no_use("adapt", scale=(scale, "auto"), standardize=(standardize, "auto"))
         found = adaptation.answer(adata, model, reference, there, layer, obsm)
     elif domain == "source":
+        run.guard()
         screen.no_use("scdeal", obsm=(obsm, None))
         _only_cells(scale=(scale, "auto"), standardize=(standardize, "auto"), mask_obs=(mask_obs, None))
         found = lines.answer(adata, model, reference, there, layer, study_key)
     else:
+        run.guard()
         screen.no_use("scdeal", obsm=(obsm, None))
         if study_key is not None:
             msg = f"`study_key` is for lines, got {study_key!r} with domain='target'. Leave it out, or pass domain='source' with lines."

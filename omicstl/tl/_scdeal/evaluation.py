@@ -11,8 +11,7 @@ from omicstl._core.checks import check_text, listed, missing_key
 from omicstl._core.log import TransferWarning, warn
 from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column
 from omicstl._data.tables import read_table
-
-from .response import checked
+from omicstl.tl._shared.response import checked
 
 if TYPE_CHECKING:
     from anndata import AnnData
