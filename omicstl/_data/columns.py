@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NUMBERS, TRUTH, TEXT, CATEGORIES = "numbers", "truth values", "text", "categories"
 MISSING_TEXT = {"nan", "<na>", "nat"}  # only programs write this, for what is missing
 DOUBTFUL_TEXT = {"none", "null", "na", "n/a"}  # may be missing, or no treatment
-CODES = (-99.0, -999.0, -9999.0, -99999.0)  # what missing numbers are written as
+CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)  # what missing numbers are written as
 _DATES = {"datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period"}
 _MOMENTS = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64, pd.Period)
 _WHOLE = re.compile(r"(0|-?[1-9]\d*)\.0")
@@ -224,7 +224,7 @@ def _checked(column: Column) -> Column:
         shown: object = written[0] if len(written) == 1 else written
         msg = (
             f"{where} has {n} value{'' if n == 1 else 's'} of {', '.join(map(str, written))}, and no other below 0, as if it were a code for what is "
-            f"missing. Make it missing: {where} = {where}.replace({shown}, float('nan'))."
+            f"missing. Make it missing: {where} = {where}.replace({shown}, float('nan')). Where it is a true value, add a number to the whole column."
         )
         raise ValueError(msg)
     return column

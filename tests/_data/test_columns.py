@@ -137,7 +137,7 @@ def test_text_that_may_be_missing_stays_a_level(text):
 
 
 @pytest.mark.parametrize("dtype", [float, "Float64", object])
-@pytest.mark.parametrize("codes", [[-99], [-999], [-9999], [-99999], [-99, -999]])
+@pytest.mark.parametrize("codes", [[-9], [-99], [-999], [-9999], [-99999], [-9, -99]])
 def test_codes_of_missing_numbers(dtype, codes):
     adata = ad.AnnData(np.zeros((9, 1)), obs=pd.DataFrame(index=list("abcdefghi")))
     adata.obs["x"] = pd.Series([*range(9 - len(codes)), *codes], dtype=dtype, index=adata.obs_names)
@@ -145,11 +145,11 @@ def test_codes_of_missing_numbers(dtype, codes):
         columns.read_column(adata, "x")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of pandas, of objects
-        exec(str(refusal.value).partition("missing: ")[2].rstrip("."), {"adata": adata})
+        exec(str(refusal.value).partition("missing: ")[2].partition(". Where")[0], {"adata": adata})
     assert columns.read_column(adata, "x").absent.sum() == len(codes)
 
 
-@pytest.mark.parametrize("values", [[-9, -9], [-9, 0, 3], [-99, -8.5, 3], [-10, 0, 1], [-1, -1, 0], ["-9", "a"]])
+@pytest.mark.parametrize("values", [[-9, -9], [-9, -8.5, 3], [-10, 0, 1], [-1, -1, 0], ["-9", "a"]])
 def test_numbers_that_are_no_codes(values):
     assert not read(values).absent.any()
 

@@ -10,6 +10,7 @@ from omicstl._data import checkpoints
 from omicstl.models.factors import attributions as model_part
 from omicstl.models.factors.autoencoder.axes import principal_axes
 from omicstl.models.factors.autoencoder.rows import Standardised
+from omicstl.tl._shared import encoder_rows
 
 QUICK = otl.tl.Training(epochs=2)
 

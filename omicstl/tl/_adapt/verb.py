@@ -183,10 +183,11 @@ def adapt(
     where = domains.rows(adata, domain_key, source, target, labels)
     inputs.check_labels(labels, where)
     inputs.check_classes(class_weight, focus, labels.task)
+    blocks = inputs.blocks(adata, block)
     expression = domains.read(adata, layer, obsm)
     inputs.check_size(run, expression, labels.task)
     x = inputs.matrix(expression)
-    problem = inputs.problem(x, expression.var_names, labels, where, inputs.blocks(adata, block))
+    problem = inputs.problem(x, expression.var_names, labels, where, blocks)
     balanced = class_weight == "balanced"
     problem = replace(problem, balanced=balanced, training=training, n_members=n_members, focus=float(focus))
     from omicstl.models.adapt.fit import fit
