@@ -29,10 +29,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "omicstl"
+SUFFIXES = (".py", ".pyi")
 POSITIONAL = 7
 LINES = 400
 WHOLE = "the whole house"
 CLOSED_FORM = ("Coral", "coral")
+#: Rooms of `models` from the ground up: a family may stand on those of a lower number.
+LEVELS = {"base": 0, "transfer": 1, "shift": 1, "factors": 1, "selection": 2, "adapt": 3, "response": 3, "assess": 4}
 
 
 class File(NamedTuple):
@@ -71,7 +74,11 @@ def read(revision: str | None) -> list[File]:
     """Parse the files of a revision, or of the work tree."""
     if revision is None:
         folder = ROOT / PACKAGE
-        texts = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*.py")}
+        texts = {
+            path.relative_to(folder).as_posix(): path.read_text("utf-8")
+            for path in folder.rglob("*.py*")
+            if path.suffix in SUFFIXES
+        }
     else:
         command = ["git", "-C", str(ROOT), "archive", "--format=tar", revision, PACKAGE]
         done = subprocess.run(command, capture_output=True, check=False)
@@ -79,7 +86,11 @@ def read(revision: str | None) -> list[File]:
             msg = f"git archive {revision}: {done.stderr.decode().strip()}"
             raise SystemExit(msg)
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            opened = {member.name: archive.extractfile(member) for member in archive if member.name.endswith(".py")}
+            opened = {
+                member.name: archive.extractfile(member)
+                for member in archive
+                if PurePosixPath(member.name).suffix in SUFFIXES
+            }
             texts = {name.removeprefix(f"{PACKAGE}/"): file.read().decode() for name, file in opened.items() if file}
     return [File(PurePosixPath(name), texts[name], ast.parse(texts[name])) for name in sorted(texts)]
 
@@ -145,17 +156,8 @@ def edges(files: list[File]) -> list[Edge]:
 
 def verbs(files: list[File]) -> list[str]:
     """Names that `tl` takes from its own files, the longest first."""
-    door = [file for file in files if str(file.path) == "tl/__init__.py"]
-    nodes = [(file, node) for file in door for node in ast.walk(file.tree)]
-    taken = [name for file, node in nodes for name in imported(file, node)]
-    homes = [
-        pair for _, node in nodes if isinstance(node, ast.Dict) for pair in zip(node.keys, node.values, strict=True)
-    ]
-    taken += [
-        f"{home.value}.{name.value}"
-        for name, home in homes
-        if isinstance(name, ast.Constant) and isinstance(home, ast.Constant)
-    ]
+    door = [file for file in files if str(file.path).startswith("tl/__init__.py")]
+    taken = [name for file in door for node in ast.walk(file.tree) for name in imported(file, node)]
     return sorted({name.split(".")[-1] for name in taken if name.startswith(f"{PACKAGE}.tl.")}, key=len, reverse=True)
 
 
@@ -217,6 +219,12 @@ def count(files: list[File]) -> Count:
         f"files above {LINES} lines": [str(file.path) for file in files if len(file.text.splitlines()) > LINES],
         "imports from a verb of tl into another's files": crossing(pairs, verb),
         "imports from a family of models into another": crossing(pairs, family),
+        "of these, into one that is not below it": [
+            f"{edge.source} -> {edge.target}"
+            for edge in pairs
+            if (mine := family.get(edge.source)) and (theirs := family.get(edge.target)) and mine != theirs
+            if not LEVELS.get(theirs, 9) < LEVELS.get(mine, 9 + (mine == "kinds"))
+        ],
         "circles of imports": [", ".join(ring) for ring in rings],
         "files in circles of imports": [path for ring in rings for path in ring],
         f"files that name {form}": list(named),

@@ -16,7 +16,7 @@ def methods(package: ModuleType) -> Mapping[str, Any]:
     """
     The methods of a package by name: what each of its files but ``base.py`` calls METHOD.
 
-    A method is a class or a record with a ``name``, by default that of its file; it is there as soon as its file is.
+    A method is a class or a record with a ``name``; it is there as soon as its file is.
     """
     return _collect(package.__name__, tuple(package.__path__))
 

@@ -134,6 +134,8 @@ def records() -> dict[str, Record]:
 
 def record_of_kind(kind: object) -> Record | None:
     """Return the record whose results say `kind` in `uns`; `None` if there is none."""
+    if not isinstance(kind, str):
+        return None
     return next((row for row in _collect().values() if kind == (row.kind or row.name) and not row.amends), None)
 
 

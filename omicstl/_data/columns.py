@@ -24,6 +24,7 @@ NUMBERS, TRUTH, TEXT, CATEGORIES = "numbers", "truth values", "text", "categorie
 MISSING_TEXT = {"nan", "<na>", "nat"}  # only programs write this, for what is missing
 DOUBTFUL_TEXT = {"none", "null", "na", "n/a"}  # may be missing, or no treatment
 CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)  # what missing numbers are written as
+FAR = 10.0  # spans of the middle half
 _DATES = {"datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period"}
 _MOMENTS = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64, pd.Period)
 _WHOLE = re.compile(r"(0|-?[1-9]\d*)\.0")
@@ -108,9 +109,9 @@ def level_name(value: object) -> str:
         return str(value) if whole is None else whole.group(1)
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real | Decimal):
         return str(value)
-    number = float(value)
     if isinstance(value, Integral):
         return str(int(value))
+    number = float(value)
     if number.is_integer() and abs(number) < _LARGEST_WHOLE:
         return str(int(number))
     single = np.float32(number) if abs(number) < 1e30 else number
@@ -219,15 +220,21 @@ def _checked(column: Column) -> Column:
         raise ValueError(msg)
     codes = [code for code in CODES if (known == code).any()]
     others = known[~np.isin(known, CODES)]
-    if codes and others.size and others.min() >= 0:
+    if codes and others.size and (others.min() >= 0 or _far_below(max(codes), others)):
         n, written = int(np.isin(known, codes).sum()), [int(code) for code in codes]
+        said = "no other below 0" if others.min() >= 0 else f"all others from {others.min():.4g} on"
         shown: object = written[0] if len(written) == 1 else written
         msg = (
-            f"{where} has {n} value{'' if n == 1 else 's'} of {', '.join(map(str, written))}, and no other below 0, as if it were a code for what is "
+            f"{where} has {n} value{'' if n == 1 else 's'} of {', '.join(map(str, written))}, and {said}, as if it were a code for what is "
             f"missing. Make it missing: {where} = {where}.replace({shown}, float('nan')). Where it is a true value, add a number to the whole column."
         )
         raise ValueError(msg)
     return column
+
+
+def _far_below(code: float, others: np.ndarray) -> bool:
+    low, high = np.quantile(others, (0.25, 0.75))
+    return others.size > 1 and code < others.min() and low - code > FAR * max(high - low, 1e-6 * abs(low))
 
 
 def _check_no_missing_text(column: Column) -> None:
@@ -334,7 +341,7 @@ def mask(source: AnnData | pd.DataFrame, key: str, *, argument: str = "mask_obs"
     if n:
         msg = (
             f"{where} is missing in {n} of {column.absent.size} observations, and True or False is needed for each. To make them False: "
-            f"{where} = {where}.astype(object).isin([True, 'True'])."
+            f"{where} = {where}.astype(object).isin([True, 'True', 1, '1'])."
         )
         raise ValueError(msg)
     return column.text == true

@@ -17,7 +17,8 @@ from .adata import check_adata
 
 _ABSENT = object()
 _MAX_COLUMNS = 64
-OF_OTHERS = ("projection", "prediction")  # kinds of results of a model that was fitted on other data
+#: Kinds of results of a model that was fitted on other data, and what to add to a key for them.
+OF_OTHERS = {"projection": "projected", "prediction": "predicted"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: boo
     if kind in OF_OTHERS and isinstance(there, Mapping) and "model" in there:
         msg = (
             f"adata.uns[{key!r}] holds a fitted model (kind {there.get('kind')!r}), which a {kind} must not replace. "
-            f"Choose another name: key_added='{key}_projected'."
+            f"Choose another name: key_added='{key}_{OF_OTHERS[kind]}'."
         )
         raise ValueError(msg)
     if kind not in (None, *OF_OTHERS) and isinstance(there, Mapping) and there.get("kind") == "projection":
@@ -65,11 +66,19 @@ def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: boo
         raise ValueError(msg)
 
 
-def commit(adata: AnnData, result: Result, *, copy: bool = False) -> AnnData | None:
-    """Write `result` into `adata`, or into a copy that is returned. On any failure `adata` is as it was."""
+def commit(
+    adata: AnnData, result: Result, *, copy: bool = False, before: Callable[[], object] | None = None
+) -> AnnData | None:
+    """
+    Write `result` into `adata`, or into a copy that is returned. On any failure `adata` is as it was.
+
+    `before` is called once all is validated and nothing is written, to put a file in its place.
+    """
     kind = None if result.uns is None else result.uns.get("kind")
     check_target(adata, result.key, kind=kind if isinstance(kind, str) else None, copy=copy)
     values = _validated(adata, result)
+    if before is not None:
+        before()
     if copy:
         target = adata.copy()
         _assign(target, values)

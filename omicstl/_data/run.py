@@ -7,8 +7,10 @@ same key has left, or what was computed from it, goes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -38,7 +40,8 @@ class Storable(Protocol):
         ...
 
 
-class Run(NamedTuple):
+@dataclass
+class Run:
     """One call of a verb: made by `start` before any work, asked to write after it."""
 
     record: Record
@@ -46,6 +49,8 @@ class Run(NamedTuple):
     key: str
     copy: bool
     model_path: Path | None
+    written: list[Slot] = field(default_factory=list)
+    """What `commit` has written."""
 
     def check_size(self, n_bytes: int, what: str, fewer: str, *, file: bool = True) -> None:
         """
@@ -108,26 +113,26 @@ class Run(NamedTuple):
         uns: dict[str, Any] = {"kind": self.record.kind or self.record.name, "version": 1, "params": dict(params)}
         if names is not None:
             uns["names"] = names
-        uns |= about
-        if model is not None:
-            uns |= self._stored(model)
+        tree = None if model is None else model.to_dict()
+        uns |= {**about, **({} if tree is None else self._stored(tree))}
         slots = {"obs": obs, "var": var, "obsm": obsm, "varm": varm}
         named = {slot: {f"{self.key}{end}": value for end, value in (new or {}).items()} for slot, new in slots.items()}
         entries = {f"{self.key}{end}": entry for end, entry in (more or {}).items()}
-        places = {(slot, name) for slot, new in named.items() for name in new} | {("uns", name) for name in entries}
-        unnamed = sorted(places - set(_names(self.record.slots, self.key)))
+        ends = [(slot, end) for slot, new in {**slots, "uns": {"": None, **(more or {})}}.items() for end in new or ()]
+        uns["slots"] = np.array([f"{slot}/{{key}}{end}" for slot, end in ends], dtype=object)
+        unnamed = sorted(set(uns["slots"]) - set(self.record.slots))
         if unnamed:
-            msg = f"The record of {self.record.verb} does not name {_shown(unnamed)}."
+            msg = f"The record of {self.record.verb} does not name {', '.join(unnamed)}."
             raise RuntimeError(msg)
-        result = Result(
-            self.key,
-            **named,
-            uns=uns,
-            more=entries,
-            drop=stale(self.adata, self.record, self.key),
-            own=(self.key,) if own else (),
-        )
-        return commit(self.adata, result, copy=self.copy)
+        drop, own_slots = stale(self.adata, self.record, self.key), (self.key,) if own else ()
+        result = Result(self.key, **named, uns=uns, more=entries, drop=drop, own=own_slots)
+        keep = None if tree is None or self.model_path is None else partial(store.write_model, self.model_path, tree)
+        changed = commit(self.adata, result, copy=self.copy, before=keep)
+        self.written = [(slot, f"{self.key}{end}") for slot, end in ends]
+        gone = [place for place in drop if place[0] == "uns" and place not in self.written]
+        if gone:
+            info(f"Removed, as it was computed from the earlier scores of {self.key!r}: {_shown(gone)}.")
+        return changed
 
     def amend(self, about: Mapping[str, Any]) -> AnnData | None:
         """Add to the entry under the key what this verb has found out about it; all else stays."""
@@ -137,23 +142,17 @@ class Run(NamedTuple):
         """Say what was done, and where it stands."""
         for sentence in sentences[:-1]:
             info(sentence)
-        rooms = dict.fromkeys(slot.partition("/")[0] for slot in self.record.writes if not slot.startswith("uns/"))
+        rooms = dict.fromkeys(room for room, _ in self.written if room != "uns")
         where = f"{', '.join(rooms)} and " if rooms else ""
         info(f"{sentences[-1]} Written to {where}uns[{self.key!r}].")
 
-    def _stored(self, model: Storable) -> dict[str, Any]:
-        """The model, or where it is, with its version and digest."""
-        tree = model.to_dict()
+    def _stored(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """The model, or where it is going to be, with its version and digest."""
         digest = store.digest(tree)
         stored: dict[str, Any] = tree
         if self.model_path is not None:
-            store.write_model(self.model_path, tree)
-            stored = {
-                "kind": model.kind,
-                "path": str(self.model_path),
-                "digest": digest,
-                "n_bytes": store.n_bytes(tree),
-            }
+            place, size = str(self.model_path), store.n_bytes(tree)
+            stored = {"kind": tree["kind"], "path": place, "digest": digest, "n_bytes": size}
         return {"version": tree["version"], "digest": digest, "model": stored}
 
 
@@ -210,6 +209,10 @@ def start(
         msg = f"adata.uns[{key!r}] holds something else than a result of {row.verb}. Choose another name: key_added='{key}_{row.behind}'."
         raise ValueError(msg)
     run = Run(row, adata, key, copy, path)
+    taken = [place for place in run.there() if _of_another(adata, place[1], key)]
+    if taken:
+        msg = f"{_shown(taken)} would be replaced, and is of the result under the key {taken[0][1]!r}. Choose another `key_added`."
+        raise ValueError(msg)
     _check_reads(run, reads or {})
     if row.guards:
         run.guard()
@@ -239,23 +242,58 @@ def spread_out(adata: AnnData, columns: np.ndarray, values: np.ndarray) -> np.nd
 
 
 def written_under(adata: AnnData, key: str) -> list[Slot]:
-    """What the result under `key` has written and is still there, by the record of its kind."""
+    """
+    What the result under `key` has written and is still there: what its entry says, or of older ones what the record of its kind says.
+
+    What is itself a result under a key of its own is not meant, unless it is about this one.
+    """
     entry = adata.uns.get(key)
-    row = record_of_kind(entry.get("kind")) if isinstance(entry, Mapping) else None
-    return [] if row is None else _places(adata, row.slots, key)
+    row = _record_of(entry)
+    if row is None or not isinstance(entry, Mapping):
+        return []
+    slots = tuple(str(slot) for slot in np.ravel(entry["slots"])) if "slots" in entry else row.slots
+    found = _places(adata, tuple(slot for slot in slots if slot in row.slots), key)
+    return [place for place in found if not _of_another(adata, place[1], key)]
+
+
+def _of_another(adata: AnnData, name: str, key: str) -> bool:
+    """Whether `name` is the key of another result, which is not about the scores under `key`."""
+    if name == key or _record_of(adata.uns.get(name)) is None:
+        return False
+    return not _is_about(adata.uns[name], key)
+
+
+def _record_of(entry: object) -> Record | None:
+    """The record of a result of ours."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("version"), int | np.integer):
+        return None
+    return record_of_kind(entry.get("kind"))
+
+
+def _is_about(entry: object, key: str) -> bool:
+    """Whether a result was computed from the scores under `key`."""
+    row = _record_of(entry)
+    params = entry.get("params") if isinstance(entry, Mapping) else None
+    of = params.get("key") if isinstance(params, Mapping) else None
+    return row is not None and bool(row.behind) and isinstance(of, str) and of == key
 
 
 def stale(adata: AnnData, row: Record, key: str) -> tuple[Slot, ...]:
-    """What goes when a result of `row` is written: that of the earlier one, and what was computed from its scores."""
+    """What goes when a result of `row` is written: that of the earlier one, and what was computed from its scores or weights."""
     found = dict.fromkeys(written_under(adata, key))
-    if not row.behind:
-        for name, entry in adata.uns.items():
-            if not isinstance(entry, Mapping) or name == key:
-                continue
-            of, params = record_of_kind(entry.get("kind")), entry.get("params")
-            if of is not None and of.behind and isinstance(params, Mapping) and params.get("key") == key:
-                found |= dict.fromkeys(written_under(adata, name))
+    for name, entry in adata.uns.items():
+        about = _is_about(entry, key) if not row.behind else _rests_on(entry, row, adata.uns.get(key))
+        if about and name != key:
+            found |= dict.fromkeys(written_under(adata, name))
     return tuple(found)
+
+
+def _rests_on(entry: object, row: Record, earlier: object) -> bool:
+    """Whether a result looked at the weights, such as attributions, that an `earlier` result of `row` has written."""
+    if not isinstance(earlier, Mapping) or not isinstance(earlier.get("params"), Mapping):
+        return False
+    of = earlier["params"].get("key")
+    return isinstance(of, str) and _is_about(entry, of) and entry["params"].get("weights") == row.name  # type: ignore[index]
 
 
 def _names(slots: tuple[str, ...], key: str) -> list[Slot]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_text, listed, missing_key
-from omicstl._data.columns import check_any, read_column
+from omicstl._data.columns import check_any, level_name, read_column
 from omicstl._data.results import TEST_KIND, key_of_test
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def groups_of(
             "It looks like an identifier."
         )
         raise ValueError(msg)
+    first = None if first is None else level_name(first)
     if first in order:
         order = [str(first), *(group for group in order if group != first)]
     table = np.array([*(order.index(group) for group in values.levels), -1])

@@ -250,3 +250,23 @@ def test_tables_that_cannot_be_read():
     adata.obsm["t"].index = list("cba")
     with pytest.raises(ValueError, match=r"rows in another order than adata.obs_names.*loc\[adata.obs_names\]"):
         tables.read_table(adata, "t")
+
+
+@pytest.mark.parametrize(
+    "values", [[-999, -2.3, -1.1, 0.4, 2.0, 1.0], [-9, 0.3, 0.5, 0.7, 0.6, 0.4], [-99, -1, 0, 1, 2]]
+)
+def test_codes_far_below_all_others(values):
+    with pytest.raises(ValueError, match=r"and (all others from|no other below 0).* as if it were a code"):
+        read(values)
+
+
+def test_numbers_too_large_for_a_float_are_names():
+    assert columns.level_name(10**400) == str(10**400)
+
+
+def test_the_line_that_mends_a_mask():
+    adata = ad.AnnData(np.zeros((3, 1)), obs=pd.DataFrame({"m": ["1", "0", None]}, index=list("abc")))
+    with pytest.raises(ValueError, match="To make them False") as refusal:
+        columns.mask(adata, "m")
+    exec(str(refusal.value).partition("False: ")[2].rstrip("."), {"adata": adata})
+    assert columns.mask(adata, "m").tolist() == [True, False, False]

@@ -19,10 +19,10 @@ SHARED_FACTORS = {"autoencoder"}
 FINDERS = {
     "omicstl",
     "omicstl._core.discovery",
+    "omicstl._core.lazy",
     "omicstl._core.optional",
     "omicstl._core.registry",
     "omicstl.models.kinds",
-    "omicstl.tl",
 }
 
 

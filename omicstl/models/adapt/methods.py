@@ -16,8 +16,9 @@ KINDS = (Adaptation, Alignment)
 
 
 def named() -> dict[str, Any]:
-    """Classes of records by name."""
-    return {**methods(closed_forms), **methods(terms)}
+    """Classes of records by name: closed forms from nothing to most, then networks."""
+    solved = sorted(methods(closed_forms).items(), key=lambda item: (item[1].rank is None, item[1].rank))
+    return {**dict(solved), **methods(terms)}
 
 
 def method_of(options: Any) -> Method:

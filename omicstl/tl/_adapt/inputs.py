@@ -27,10 +27,14 @@ def method(value: object, training: Training | None, n_members: int | None, focu
     if isinstance(value, str):
         check_choice("method", value, (AUTO, *known))
         options = None if value == AUTO else known[value]()
-    elif isinstance(value, type) and value in known.values():
-        msg = f"`method` must be a record, got the class {value.__name__}. Write method=otl.tl.{value.__name__}()."
+    elif isinstance(value, type) and issubclass(value, methods.KINDS):
+        door = "otl.tl." if value in known.values() else ""
+        msg = f"`method` must be a record, got the class {value.__name__}. Write method={door}{value.__name__}()."
         raise TypeError(msg)
     elif isinstance(value, methods.KINDS):
+        if not isinstance(getattr(value, "name", None), str):
+            msg = f"A record needs a name, and {type(value).__name__} has none. Give its class one: name: ClassVar[str] = 'mine'."
+            raise TypeError(msg)
         options = value
     else:
         msg = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omicstl._core.checks import check_choice, check_text, listed, missing_key
-from omicstl._core.log import TransferWarning
+from omicstl._core.log import TransferWarning, info
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.adata import check_adata
@@ -142,7 +142,8 @@ def assess(
 
         found = inputs.judge(adata, reference, key, drugs, params, random)
     written = run.commit(found, params=found["params"])
-    run.tell(_sentence(found, time.process_time() - since), found["sentence"])
+    run.tell(_sentence(found, time.process_time() - since))
+    info(found["sentence"])
     return written
 
 

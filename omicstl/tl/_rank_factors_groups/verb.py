@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omicstl._core.checks import check_choice, check_flag, check_number, check_text, missing_key
-from omicstl._data.columns import check_names
+from omicstl._data.columns import check_names, level_name
 from omicstl._data.results import factor_names, score_key
 from omicstl._data.run import start
 from omicstl.models.factors import factor_tests
@@ -176,7 +176,7 @@ def rank_factors_groups(
     params = {
         "key": key,
         "phenotype": phenotype,
-        "reference_group": reference_group,
+        "reference_group": None if reference_group is None else level_name(reference_group),
         "block": block,
         "covariates": np.array(columns, dtype=object),
         "factor_covariates": np.array(own, dtype=object),

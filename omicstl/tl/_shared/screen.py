@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_choice, check_number, listed, near_miss
+from omicstl._core.checks import check_choice, check_number, check_text, listed, near_miss
 from omicstl._core.log import ScaleWarning, TransferWarning, warn
 from omicstl._data import adata as reader, columns as columns_of, counts as counts_of
 from omicstl._data.blocks import SubsetRows
@@ -302,11 +302,10 @@ def kept_lines(reference: AnnData, exclude: Sequence[str], response: response_of
 
 def group_names(adata: AnnData, key: str | None, argument: str, name: str = "adata") -> np.ndarray | None:
     """Names of the group of each row, if a column of groups is named."""
-    return (
-        None
-        if key is None
-        else columns_of.groups(adata, key, argument=argument, name=name, category=TransferWarning).text
-    )
+    check_text(argument, key, optional=True)
+    if key is None:
+        return None
+    return columns_of.groups(adata, key, argument=argument, name=name, category=TransferWarning).text
 
 
 def groups_of_lines(
@@ -335,6 +334,7 @@ def groups_of_lines(
 
 def mask_of(adata: AnnData, key: str | None) -> np.ndarray | None:
     """Cells that shape the fit, if a column says which."""
+    check_text("mask_obs", key, optional=True)
     return None if key is None else columns_of.mask(adata, key)
 
 

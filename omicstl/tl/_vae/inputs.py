@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from omicstl.models.factors.autoencoder.rows import Data
 from omicstl.models.factors.vae.options import DECODERS, VaeOptions, size_in_bytes
 from omicstl.tl._shared import encoder_rows
 from omicstl.tl._shared.encoder_rows import Observed
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULTS = {"n_factors": 10, "min_genes": 10, "n_extra": 1}
 TRAINING = Training(epochs=400, batch_size=100, learning_rate=1e-3, validation=0.1, patience=20)
