@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from omicstl._core.log import info
-from omicstl._core.registry import Record, record, record_of_kind
+from omicstl._core.registry import Record, record
 from omicstl._core.settings import settings
 from omicstl._data import store
 from omicstl._data.commit import Result, check_target, commit
+from omicstl._data.slots import Slot, names_of, of_another, places_of, shown, stale, written_under
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Slot = tuple[str, str]  # a slot, and the name in it
 OTHER_FILES = (".h5ad", ".zarr", ".rds")
 
 
@@ -69,24 +69,24 @@ class Run:
 
     def there(self) -> list[Slot]:
         """Slots that the record names and that exist, but the entry of the key."""
-        return [place for place in _places(self.adata, self.record.slots, self.key) if place != ("uns", self.key)]
+        return [place for place in places_of(self.adata, self.record.slots, self.key) if place != ("uns", self.key)]
 
     def guard(self) -> None:
         """Refuse to replace what no run under this key has written."""
         mine = set(stale(self.adata, self.record, self.key))
         found = [place for place in self.there() if place not in mine]
         if found:
-            msg = f"{_shown(found)} would be replaced and were not written by a run under the key {self.key!r}. Choose another `key_added`."
+            msg = f"{shown(found)} would be replaced and were not written by a run under the key {self.key!r}. Choose another `key_added`."
             raise ValueError(msg)
 
     def check_beside(self, *slots: str) -> None:
         """Refuse to leave beside the new result what stands in `slots`, which it does not write, and is not of a run under the key."""
         mine = set(written_under(self.adata, self.key))
-        left = [place for place in _places(self.adata, slots, self.key) if place not in mine]
+        left = [place for place in places_of(self.adata, slots, self.key) if place not in mine]
         if left:
             msg = (
-                f"{_shown(left)} would stay beside the new scores of {self.key!r} and belong to others. Choose another `key_added`, "
-                f"or delete them: del {_shown(left[:1])}."
+                f"{shown(left)} would stay beside the new scores of {self.key!r} and belong to others. Choose another `key_added`, "
+                f"or delete them: del {shown(left[:1])}."
             )
             raise ValueError(msg)
 
@@ -115,23 +115,24 @@ class Run:
             uns["names"] = names
         tree = None if model is None else model.to_dict()
         uns |= {**about, **({} if tree is None else self._stored(tree))}
-        slots = {"obs": obs, "var": var, "obsm": obsm, "varm": varm}
-        named = {slot: {f"{self.key}{end}": value for end, value in (new or {}).items()} for slot, new in slots.items()}
+        columns = {"obs": obs or {}, "var": var or {}, "obsm": obsm or {}, "varm": varm or {}}
         entries = {f"{self.key}{end}": entry for end, entry in (more or {}).items()}
-        ends = [(slot, end) for slot, new in {**slots, "uns": {"": None, **(more or {})}}.items() for end in new or ()]
-        uns["slots"] = np.array([f"{slot}/{{key}}{end}" for slot, end in ends], dtype=object)
-        unnamed = sorted(set(uns["slots"]) - set(self.record.slots))
+        slots = [f"{room}/{{key}}{end}" for room, new in columns.items() for end in new]
+        slots += ["uns/{key}", *(f"uns/{{key}}{end}" for end in more or {})]
+        uns["slots"] = np.array(slots, dtype=object)
+        unnamed = sorted(set(slots) - set(self.record.slots))
         if unnamed:
             msg = f"The record of {self.record.verb} does not name {', '.join(unnamed)}."
             raise RuntimeError(msg)
+        named = {room: {f"{self.key}{end}": value for end, value in new.items()} for room, new in columns.items()}
         drop, own_slots = stale(self.adata, self.record, self.key), (self.key,) if own else ()
         result = Result(self.key, **named, uns=uns, more=entries, drop=drop, own=own_slots)
         keep = None if tree is None or self.model_path is None else partial(store.write_model, self.model_path, tree)
         changed = commit(self.adata, result, copy=self.copy, before=keep)
-        self.written = [(slot, f"{self.key}{end}") for slot, end in ends]
+        self.written = names_of(slots, self.key)
         gone = [place for place in drop if place[0] == "uns" and place not in self.written]
         if gone:
-            info(f"Removed, as it was computed from the earlier scores of {self.key!r}: {_shown(gone)}.")
+            info(f"Removed, as it was computed from the earlier scores of {self.key!r}: {shown(gone)}.")
         return changed
 
     def amend(self, about: Mapping[str, Any]) -> AnnData | None:
@@ -209,9 +210,9 @@ def start(
         msg = f"adata.uns[{key!r}] holds something else than a result of {row.verb}. Choose another name: key_added='{key}_{row.behind}'."
         raise ValueError(msg)
     run = Run(row, adata, key, copy, path)
-    taken = [place for place in run.there() if _of_another(adata, place[1], key)]
+    taken = [place for place in run.there() if of_another(adata, place[1], key)]
     if taken:
-        msg = f"{_shown(taken)} would be replaced, and is of the result under the key {taken[0][1]!r}. Choose another `key_added`."
+        msg = f"{shown(taken)} would be replaced, and is of the result under the key {taken[0][1]!r}. Choose another `key_added`."
         raise ValueError(msg)
     _check_reads(run, reads or {})
     if row.guards:
@@ -225,7 +226,7 @@ def _check_reads(run: Run, reads: Mapping[str, Sequence[tuple[str, str | None]]]
     for argument, places in reads.items():
         taken = [place for place in there if place in places]
         if taken:
-            msg = f"`{argument}` is {_shown(taken)}, which the result would replace. Choose another `key_added`, not {run.key!r}."
+            msg = f"`{argument}` is {shown(taken)}, which the result would replace. Choose another `key_added`, not {run.key!r}."
             raise ValueError(msg)
 
 
@@ -239,74 +240,6 @@ def spread_out(adata: AnnData, columns: np.ndarray, values: np.ndarray) -> np.nd
     out = np.zeros((adata.n_vars, values.shape[1]), dtype=np.float32)
     out[columns] = values
     return out
-
-
-def written_under(adata: AnnData, key: str) -> list[Slot]:
-    """
-    What the result under `key` has written and is still there: what its entry says, or of older ones what the record of its kind says.
-
-    What is itself a result under a key of its own is not meant, unless it is about this one.
-    """
-    entry = adata.uns.get(key)
-    row = _record_of(entry)
-    if row is None or not isinstance(entry, Mapping):
-        return []
-    slots = tuple(str(slot) for slot in np.ravel(entry["slots"])) if "slots" in entry else row.slots
-    found = _places(adata, tuple(slot for slot in slots if slot in row.slots), key)
-    return [place for place in found if not _of_another(adata, place[1], key)]
-
-
-def _of_another(adata: AnnData, name: str, key: str) -> bool:
-    """Whether `name` is the key of another result, which is not about the scores under `key`."""
-    if name == key or _record_of(adata.uns.get(name)) is None:
-        return False
-    return not _is_about(adata.uns[name], key)
-
-
-def _record_of(entry: object) -> Record | None:
-    """The record of a result of ours."""
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("version"), int | np.integer):
-        return None
-    return record_of_kind(entry.get("kind"))
-
-
-def _is_about(entry: object, key: str) -> bool:
-    """Whether a result was computed from the scores under `key`."""
-    row = _record_of(entry)
-    params = entry.get("params") if isinstance(entry, Mapping) else None
-    of = params.get("key") if isinstance(params, Mapping) else None
-    return row is not None and bool(row.behind) and isinstance(of, str) and of == key
-
-
-def stale(adata: AnnData, row: Record, key: str) -> tuple[Slot, ...]:
-    """What goes when a result of `row` is written: that of the earlier one, and what was computed from its scores or weights."""
-    found = dict.fromkeys(written_under(adata, key))
-    for name, entry in adata.uns.items():
-        about = _is_about(entry, key) if not row.behind else _rests_on(entry, row, adata.uns.get(key))
-        if about and name != key:
-            found |= dict.fromkeys(written_under(adata, name))
-    return tuple(found)
-
-
-def _rests_on(entry: object, row: Record, earlier: object) -> bool:
-    """Whether a result looked at the weights, such as attributions, that an `earlier` result of `row` has written."""
-    if not isinstance(earlier, Mapping) or not isinstance(earlier.get("params"), Mapping):
-        return False
-    of = earlier["params"].get("key")
-    return isinstance(of, str) and _is_about(entry, of) and entry["params"].get("weights") == row.name  # type: ignore[index]
-
-
-def _names(slots: tuple[str, ...], key: str) -> list[Slot]:
-    pairs = (slot.format(key=key).split("/", 1) for slot in slots)
-    return [(room, name) for room, name in pairs]
-
-
-def _places(adata: AnnData, slots: tuple[str, ...], key: str) -> list[Slot]:
-    return [(room, name) for room, name in _names(slots, key) if name in getattr(adata, room)]
-
-
-def _shown(places: list[Slot]) -> str:
-    return " and ".join(f"adata.{room}[{name!r}]" for room, name in places)
 
 
 def _checked_path(model_path: str | Path, name: str) -> Path:

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl.models.shift import bound as model
+from omicstl.models.shift import bound
 
 from . import _domains
 
@@ -132,6 +132,6 @@ def da_bound(
             "are needed."
         )
         raise ValueError(msg)
-    terms = model.terms(found.x_source, y_source, found.x_target, y_target, n_classes=len(label.names), random=random)
+    terms = bound.terms(found.x_source, y_source, found.x_target, y_target, n_classes=len(label.names), random=random)
     total = terms.source_error + terms.divergence + terms.joint_error
     return Bound(terms.source_error, terms.divergence, terms.joint_error, total, terms.target_error)

@@ -12,7 +12,7 @@ from omicstl._core.checks import check_number, check_text, listed
 from omicstl._core.log import TransferWarning
 from omicstl._data import adata as reader, classes, columns
 from omicstl._data.obsm import read_obsm
-from omicstl.models.shift import space as domain_space
+from omicstl.models.shift.space import MOST, learn
 
 LEAST = 10
 LARGEST = 1e15  # squares of larger values, and their sums, leave the range of float32
@@ -121,9 +121,9 @@ def read(
     drawn = [_drawn(rows, max_obs, generator, first) for rows, first in zip(names[2:], kept, strict=True)]
     x = [finite(expression, rows) for rows in drawn]
     reduce = obsm is None or n_comps is not None or scaled
-    if n_comps is None and expression.rows.n_cols <= domain_space.MOST:
+    if n_comps is None and expression.rows.n_cols <= MOST:
         n_comps = expression.rows.n_cols
-    space = domain_space.learn(*x, n_comps=n_comps) if reduce else None
+    space = learn(*x, n_comps=n_comps) if reduce else None
     at = (lambda block: block.astype(np.float64)) if space is None else space.transform
     x_source, x_target = at(x[0]), at(x[1])
     every = x_source

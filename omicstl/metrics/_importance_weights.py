@@ -14,7 +14,7 @@ from omicstl._core.log import ConvergenceWarning, TransferWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import domain_distance
-from omicstl.models.shift import importance_weights as domain_weights
+from omicstl.models.shift.importance_weights import fit, rules
 
 from . import _domains
 
@@ -127,15 +127,13 @@ def importance_weights(
     >>> bool(found.weights[x[:200, 0] > 1].mean() > 1.5), found.share > 0.4
     (True, True)
     """
-    check_choice("method", method, tuple(domain_weights.rules()))
+    check_choice("method", method, tuple(rules()))
     if clip is not None:
         check_number("clip", clip, low=1)
     random = streams(rng)
     choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
     found = _domains.read(adata, choice, random.generator("rows"), whole_source=True)
-    result = domain_weights.fit(
-        found.x_source, found.x_target, found.x_all_source, method=method, clip=clip, random=random
-    )
+    result = fit(found.x_source, found.x_target, found.x_all_source, method=method, clip=clip, random=random)
     share = result.effective / result.weights.size
     both = domain_distance.with_squares(np.concatenate([found.x_source, found.x_target]))
     n = len(found.x_source)

@@ -13,7 +13,7 @@ from omicstl._core.checks import check_choice, check_number
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
-from omicstl.models.shift import label_shift as model
+from omicstl.models.shift.label_shift import METHODS, estimate
 
 from . import _domains
 
@@ -130,7 +130,7 @@ def label_shift(
     >>> found.table["target"].round(1).tolist()
     [0.9, 0.1]
     """
-    check_choice("method", method, model.METHODS)
+    check_choice("method", method, METHODS)
     check_number("n_resamples", n_resamples, low=0, integer=True)
     check_number("confidence", confidence, low=0, high=1, low_open=True, high_open=True)
     random = streams(rng)
@@ -149,7 +149,7 @@ def label_shift(
         what = f"too few labels of {few}" if few else f"labels of {len(names)} class{'' if len(names) == 1 else 'es'}"
         msg = f"The source {found.source!r} has {what} in adata.obs[{label_key!r}]; at least {LEAST_OF_CLASS} of each of two classes are needed."
         raise ValueError(msg)
-    result = model.estimate(
+    result = estimate(
         found.x_source[known],
         np.searchsorted(present, y[known]),
         found.x_target,

@@ -10,12 +10,13 @@ import numpy as np
 from omicstl._core.random import Streams
 from omicstl.models.transfer import heads
 
-from . import safeguard as adapt_safeguard, selection
+from . import selection
 from .closed_forms.unaligned import Unaligned
 from .closed_forms.zscore import ZScore
 from .methods import method_of
 from .model import AdaptModel
 from .problem import Aligned, Fitted, Problem
+from .safeguard import Guard, guard_blind, guard_labelled
 from .source_weights import SourceWeights, enough, source_weights, that_agree
 from .spaces import target_alone
 
@@ -31,7 +32,7 @@ class Outcome(NamedTuple):
     used_weights: np.ndarray
     candidates: tuple[str, ...]
     scores: tuple[selection.Score, ...]
-    guard: adapt_safeguard.Guard | None
+    guard: Guard | None
     diagnostics: dict[str, np.ndarray]
     fell_back: bool  # the safeguard replaced the transfer
 
@@ -61,14 +62,14 @@ def fit(problem: Problem, options: Any, safeguard: bool, random: Streams) -> Out
     guard, folded = None, None
     if judged:
         lone = target_alone(blind, random)
-        guard, folded = adapt_safeguard.guard_labelled(method, prepared, plain, lone, problem, random)
+        guard, folded = guard_labelled(method, prepared, plain, lone, problem, random)
     elif method.closed and type(options) is not Unaligned:
         if not scores:
             candidates = (Unaligned(), options)
             part = selection.some(agreed, random)
             scores = tuple(selection.score(one, part, random) for one in candidates)
         mine = scores[candidates.index(options)]
-        guard = adapt_safeguard.guard_blind(agreed, mine, scores[0], random)
+        guard = guard_blind(agreed, mine, scores[0], random)
     name = options.name
     used, used_weights = options, weights.weights
     fell_back = bool(safeguard and guard is not None and guard.fall_back and used_weights.any())

@@ -10,8 +10,9 @@ import pandas as pd
 from omicstl._core.checks import listed
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.random import Streams
-from omicstl.models.response import clusters as response_clusters, novelty as nearest_lines, report
+from omicstl.models.response import novelty, report
 from omicstl.models.response.cells import sample_rows
+from omicstl.models.response.clusters import summarise
 from omicstl.models.response.model import ResponseModel
 from omicstl.models.transfer.screen import Cells, Lines
 from omicstl.tl._shared import screen
@@ -48,9 +49,7 @@ def nearest(
         groups = np.where(mask, ALL, "other cells").astype(object)
     names, code = np.unique(groups.astype(str), return_inverse=True)
     means = mean[None] if names.size == 1 and mask is None else report.cluster_means(cells, code, names.size)
-    found = nearest_lines.nearest(
-        names, means, np.bincount(code), lines.x, lines.names, lines.lineage, scaled=cells.scaled
-    )
+    found = novelty.nearest(names, means, np.bincount(code), lines.x, lines.names, lines.lineage, scaled=cells.scaled)
     own = np.where(found.correlation[:, 0] >= ALIKE, found.own_line, "").astype(object)
     table: dict[str, Any] = {"cluster": names.astype(object), "n_cells": found.n_cells}
     for i in range(found.lines.shape[1]):
@@ -82,7 +81,7 @@ def kinds(
         empty = (np.zeros(0, object), np.zeros(0, object), np.zeros(0), np.zeros(0, bool))
         return pd.DataFrame(dict(zip(columns, empty, strict=True))), nothing
     index = sample_rows(cells.rows.n_rows, None, random, _SAMPLE)
-    found = nearest_lines.kinds(clusters[index], cells.rows.take(index), genes, lines.lineage, scaled=cells.scaled)
+    found = novelty.kinds(clusters[index], cells.rows.take(index), genes, lines.lineage, scaled=cells.scaled)
     values = (found.cluster, found.kind, found.share, found.foreign)
     table = pd.DataFrame(dict(zip(columns, values, strict=True)))
     return table, np.isin(clusters.astype(str), found.cluster[found.foreign].astype(str))
@@ -113,7 +112,7 @@ def summary(
         return None
     slope = np.where(model.binary, 1.0, model.calibration["slope"])
     linear = isinstance(model, ResponseModel)
-    found = response_clusters.summarise(
+    found = summarise(
         score * slope,
         clusters,
         latent,
