@@ -72,9 +72,8 @@ def problems(source: str, module: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", modules())
-def test_a_file_imports_what_is_below_it(module: str) -> None:
-    found = problems(modules()[module].read_text(), module)
+def test_files_import_what_is_below_them() -> None:
+    found = [problem for module, path in modules().items() for problem in problems(path.read_text(), module)]
     assert not found, "\n".join(found)
 
 
