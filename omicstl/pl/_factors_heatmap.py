@@ -141,7 +141,7 @@ def factors_heatmap(
 
 def _with_value(adata: AnnData, column: str, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and numbers of the observations that have a number."""
-    values = check_any(numbers(adata, column), "there is nothing to draw. Pass another column as `groupby`")
+    values = check_any(numbers(adata, column), "there is nothing to draw. Name another column: groupby=...")
     known = ~values.absent
     return scores[known], values.known
 

@@ -200,7 +200,7 @@ def _colours(adata: AnnData, color: str | None) -> _Colours:
     if color is None:
         return _Colours(np.tile(to_rgb(DEEP), (adata.n_obs, 1)), [], None, None)
     column = check_any(
-        read_column(adata, color, argument="color"), "there is nothing to colour by. Pass another column as `color`"
+        read_column(adata, color, argument="color"), "there is nothing to colour by. Name another column: color=..."
     )
     if column.is_number:
         values, known = np.asarray(column.numbers), ~column.absent

@@ -76,7 +76,7 @@ def test_true_and_false_in_any_dress(screen, values):
         (
             pd.array([pd.NA, *MASK[1:]], dtype="boolean"),
             ValueError,
-            r"missing in 1 of 40 obs.*astype\(object\).isin\(\[True, 'True'\]\)",
+            r"missing in 1 of 40 obs.*astype\(object\).isin\(\[True, 'True', 1, '1'\]\)",
         ),
         (pd.Categorical([None, *MASK[1:]]), ValueError, "missing in 1 of 40"),
         (np.array([None, *MASK[1:]], dtype=object), ValueError, "missing in 1 of 40"),
@@ -103,7 +103,7 @@ def test_what_is_no_mask(screen, values, error, match):
 )
 def test_the_way_out_of_a_mask_with_gaps_works(screen, values):
     cells = with_column(screen[0], values)
-    cells.obs["x"] = cells.obs["x"].astype(object).isin([True, "True"])  # what the message says
+    cells.obs["x"] = cells.obs["x"].astype(object).isin([True, "True", 1, "1"])  # what the message says
     np.testing.assert_array_equal(screens.mask_of(cells, "x"), [False, *MASK[1:]])
 
 
