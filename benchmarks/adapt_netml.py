@@ -110,7 +110,7 @@ def one_target(x: dict, y: dict, target: str, repeats: int) -> dict:
             y[target],
             "auroc",
             n_resamples=2000,
-            rng=generator,
+            generator=generator,
         )
         mean = float(np.mean(np.subtract(area[way], area["target only"])))
         report[f"{way} - target only"] = {"folds": mean, "patients": gap.mean, "low": gap.low, "high": gap.high}

@@ -133,7 +133,7 @@ OF_CLASSES = frozenset({"auroc", "accuracy", "balanced_accuracy", "log_score", "
 def resampled(
     n: int,
     n_resamples: int,
-    rng: np.random.Generator,
+    generator: np.random.Generator,
     *,
     strata: np.ndarray | None = None,
     groups: np.ndarray | None = None,
@@ -156,7 +156,7 @@ def resampled(
     drawn = np.zeros((n_resamples, kind.size))
     for k in range(int(kind.max()) + 1):
         members = np.flatnonzero(kind == k)
-        picks = rng.integers(members.size, size=(n_resamples, members.size))
+        picks = generator.integers(members.size, size=(n_resamples, members.size))
         picks += np.arange(n_resamples)[:, None] * members.size
         drawn[:, members] = np.bincount(picks.ravel(), minlength=n_resamples * members.size).reshape(n_resamples, -1)
     return drawn if groups is None else drawn[:, unit]
@@ -170,7 +170,7 @@ def paired_gap(
     groups: Shaped[np.ndarray, "n"] | None = None,
     n_resamples: int = 1000,
     *,
-    rng: np.random.Generator,
+    generator: np.random.Generator,
     strata: Shaped[np.ndarray, "n"] | None = None,
     confidence: float = 0.95,
 ) -> Gap:
@@ -193,7 +193,7 @@ def paired_gap(
     size = max(1, CELLS // max(n, 1))
     found = []
     for begin in range(0, n_resamples, size):
-        counts = resampled(n, min(size, n_resamples - begin), rng, strata=strata, groups=groups)
+        counts = resampled(n, min(size, n_resamples - begin), generator, strata=strata, groups=groups)
         found.append(of(a, truth, counts) - of(b, truth, counts))
     gaps = np.concatenate(found)
     gaps = gaps[np.isfinite(gaps)]

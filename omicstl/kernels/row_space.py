@@ -18,16 +18,16 @@ class RowSpace(NamedTuple):
     kept: float  # share of the sum of squares
 
 
-def row_space(x: np.ndarray, rank: int | None = None, *, rng: np.random.Generator | None = None) -> RowSpace:
+def row_space(x: np.ndarray, rank: int | None = None, *, generator: np.random.Generator | None = None) -> RowSpace:
     """Rows (n, p) in an orthonormal basis of their span, at most `rank` directions; exact where the span has no more.
 
-    The smaller of the two Gram matrices is decomposed; `rng` allows to find the leading directions of a matrix with more than
+    The smaller of the two Gram matrices is decomposed; `generator` allows to find the leading directions of a matrix with more than
     3,000 rows and columns by subspace iteration. The sign of a direction makes its entries' sum of cubes positive.
     """
     n, p = x.shape
     total = float(np.vdot(x, x))
-    if rng is not None and rank is not None and min(n, p) > 3000:
-        basis = _leading(x, rank, rng)
+    if generator is not None and rank is not None and min(n, p) > 3000:
+        basis = _leading(x, rank, generator)
     elif n < p:
         values, u = scipy.linalg.eigh(x @ x.T, driver="evd", check_finite=False)
         used = np.flatnonzero(values > _RANK * max(values[-1], np.finfo(float).tiny))[::-1][:rank]
@@ -42,8 +42,8 @@ def row_space(x: np.ndarray, rank: int | None = None, *, rng: np.random.Generato
     return RowSpace(basis, rows, float(np.vdot(rows, rows)) / total if total > 0 else 1.0)
 
 
-def _leading(x: np.ndarray, rank: int, rng: np.random.Generator, n_iter: int = 4) -> np.ndarray:
-    found = rng.standard_normal((x.shape[1], rank + 10))
+def _leading(x: np.ndarray, rank: int, generator: np.random.Generator, n_iter: int = 4) -> np.ndarray:
+    found = generator.standard_normal((x.shape[1], rank + 10))
     for _ in range(n_iter):
         found = np.linalg.qr(x.T @ np.linalg.qr(x @ found)[0])[0]
     _, _, v = scipy.linalg.svd(x @ found, full_matrices=False)

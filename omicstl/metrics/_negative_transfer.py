@@ -171,7 +171,7 @@ def negative_transfer(
         measure,
         groups,
         n_resamples,
-        rng=streams(rng).generator("resamples"),
+        generator=streams(rng).generator("resamples"),
         confidence=confidence,
     )
     verdict = "transfer helps" if gap.low > 0 else "transfer hurts" if gap.high < 0 else "no difference shown"

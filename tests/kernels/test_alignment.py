@@ -51,7 +51,7 @@ def test_row_space_keeps_lengths_and_angles(wide):
 def test_leading_directions_of_a_large_matrix_are_found_without_its_gram_matrix():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(3050, 8)) @ rng.normal(size=(8, 3100)) + 0.01 * rng.normal(size=(3050, 3100))
-    found = row_space(x, 8, rng=np.random.default_rng(0))
+    found = row_space(x, 8, generator=np.random.default_rng(0))
     assert found.kept == pytest.approx(1 - 1e-4 / 8, abs=1e-5)
 
 

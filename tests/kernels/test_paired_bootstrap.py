@@ -71,13 +71,13 @@ def test_resamples_keep_strata_and_groups(rng):
 def test_equal_predictions_have_no_gap(measure, rng):
     truth = rng.integers(2, size=30)
     score = rng.uniform(size=30)
-    assert pb.paired_gap(score, score, truth, measure, rng=rng) == (0.0, 0.0, 0.0)
+    assert pb.paired_gap(score, score, truth, measure, generator=rng) == (0.0, 0.0, 0.0)
 
 
 def test_the_interval_is_that_of_a_plain_loop(rng):
     truth = rng.integers(2, size=80)
     a, b = truth + rng.normal(size=80), 0.4 * truth + rng.normal(size=80)
-    found = pb.paired_gap(a, b, truth, "auroc", n_resamples=4000, rng=rng)
+    found = pb.paired_gap(a, b, truth, "auroc", n_resamples=4000, generator=rng)
     gaps = []
     auc = lambda score, take: np.mean(score[take[1]][:, None] > score[take[0]][None, :])
     for _ in range(2000):
@@ -91,9 +91,9 @@ def test_the_interval_is_that_of_a_plain_loop(rng):
 def test_blocks_change_nothing_but_the_draws(rng, monkeypatch):
     truth, a = rng.normal(size=(2, 50))
     b = truth + rng.normal(size=50)
-    whole = pb.paired_gap(a, b, truth, "mse", n_resamples=2000, rng=np.random.default_rng(1))
+    whole = pb.paired_gap(a, b, truth, "mse", n_resamples=2000, generator=np.random.default_rng(1))
     monkeypatch.setattr(pb, "CELLS", 5000)
-    parts = pb.paired_gap(a, b, truth, "mse", n_resamples=2000, rng=np.random.default_rng(1))
+    parts = pb.paired_gap(a, b, truth, "mse", n_resamples=2000, generator=np.random.default_rng(1))
     assert whole == pytest.approx(parts, abs=1e-12)
 
 
@@ -107,7 +107,7 @@ def test_intervals_hold_the_truth_and_groups_matter():
         error_a, error_b = rng.normal(size=(2, 30)).repeat(10, axis=1) + 0.3 * rng.normal(size=(2, 300))
         truth = np.zeros(300)
         for name, groups in (("rows", None), ("groups", patient)):
-            found = pb.paired_gap(error_a, error_b, truth, "mse", groups, 300, rng=rng)
+            found = pb.paired_gap(error_a, error_b, truth, "mse", groups, 300, generator=rng)
             covered[name] += found.low <= 0 <= found.high
     assert covered["groups"] >= 0.88 * n_cases  # squared errors of 30 groups: heavy tails
     assert covered["rows"] < 0.6 * n_cases
@@ -117,8 +117,8 @@ def test_too_few_groups_for_an_interval(rng):
     truth = np.repeat([0, 1], 20)
     groups = np.repeat([0, 1], 20)
     found = pb.paired_gap(
-        rng.uniform(size=40), rng.uniform(size=40), truth, "auroc", groups, 200, rng=rng, strata=groups * 0
+        rng.uniform(size=40), rng.uniform(size=40), truth, "auroc", groups, 200, generator=rng, strata=groups * 0
     )
     assert np.isfinite(found.mean)
-    found = pb.paired_gap(np.full(40, 0.2), np.full(40, 0.3), np.ones(40, dtype=int), "auroc", rng=rng)
+    found = pb.paired_gap(np.full(40, 0.2), np.full(40, 0.3), np.ones(40, dtype=int), "auroc", generator=rng)
     assert np.isnan(found).all()

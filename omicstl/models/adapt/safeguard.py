@@ -62,7 +62,7 @@ def compare(
             measure,
             groups=group[known],
             n_resamples=N_RESAMPLES,
-            rng=generator,
+            generator=generator,
         )
     known = heads.labelled(y)
     first, second = (_probable(task, z)[known] for z in (a, b))
@@ -71,7 +71,7 @@ def compare(
     if task.kind == MULTINOMIAL:  # classes that are not among these rows have no curve
         present, truth = np.unique(truth, return_inverse=True)
         first, second = first[:, present], second[:, present]
-    return paired_gap(first, second, truth, measure, groups=own, n_resamples=N_RESAMPLES, rng=generator)
+    return paired_gap(first, second, truth, measure, groups=own, n_resamples=N_RESAMPLES, generator=generator)
 
 
 def _codes(blocks: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def in_row_space(problem: Problem, scales: Scales, kind: str, random: Streams) -
         if not all(part.any() for part in (rows[-1], np.vstack(rows[:-1]))):
             msg = "No variable varies within the target, or none within a source; there is nothing to learn. Look at the matrix."
             raise ValueError(msg)
-        space = row_space.row_space(np.vstack(rows), RANK, rng=random.generator("row space"))
+        space = row_space.row_space(np.vstack(rows), RANK, generator=random.generator("row space"))
         parts = np.split(space.rows, np.cumsum([len(r) for r in rows])[:-1])
         mean, factor = scales[-1]
         matrix = space.basis * factor[:, None]
