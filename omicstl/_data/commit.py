@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, starmap
+from operator import delitem, setitem
 from typing import Any
 
 import numpy as np
@@ -79,39 +83,66 @@ def commit(
     values = _validated(adata, result)
     if before is not None:
         before()
-    if copy:
-        target = adata.copy()
-        _assign(target, values)
-        return target
-    if adata.is_view:  # becomes an object of its own, as in scanpy, but only once all is in place
-        actual = adata.copy()
-        _assign(actual, values)
-        adata._init_as_actual(actual)
+    if copy or adata.is_view:
+        made = adata.copy()
+        _assign(made, values)
+        if copy:
+            return made
+        _become(adata, made)  # a view becomes an object of its own, as in scanpy
         return None
     _assign(adata, values)
     return None
 
 
 def _assign(adata: AnnData, values: list[tuple[str, str, Any]]) -> None:
-    before = [(slot, name, _current(adata, slot, name)) for slot, name, _ in values]
+    """
+    Assign and delete all, or nothing.
+
+    What is assigned is made ready first. Then one loop that is written in C goes over dictionaries: Python looks for Ctrl-C between its
+    own steps, and there is none in it.
+    """
+    sets: list[tuple[Any, str, Any]] = []
+    pops: list[tuple[Any, str]] = []
+    for slot in dict.fromkeys(slot for slot, _, _ in values):
+        store = getattr(adata, slot)
+        new = {name: value for of, name, value in values if of == slot and value is not _ABSENT}
+        gone = [name for of, name, value in values if of == slot and value is _ABSENT and name in store]
+        if isinstance(store, pd.DataFrame):
+            sets += _columns_of(store, new, gone)
+            continue
+        there = store if slot == "uns" else getattr(adata, f"_{slot}")
+        sets += [(there, name, value) for name, value in new.items()]
+        pops += [(there, name) for name in gone]
+    places: list[tuple[Any, str]] = [(there, name) for there, name, _ in sets] + pops
+    # Kept until the loop has ended: nothing is destroyed within it.
+    kept = [(there, name, there.get(name, _ABSENT)) for there, name in places]
     try:
-        for slot, name, value in values:
-            if value is not _ABSENT:
-                getattr(adata, slot)[name] = value
-            elif name in getattr(adata, slot):
-                del getattr(adata, slot)[name]
-    except BaseException:
-        for slot, name, old in reversed(before):
-            if old is _ABSENT:
-                if name in getattr(adata, slot):
-                    del getattr(adata, slot)[name]
-            elif _current(adata, slot, name) is not old:
-                getattr(adata, slot)[name] = old
+        deque(chain(starmap(setitem, sets), starmap(delitem, pops)), maxlen=0)
+    except BaseException:  # of a mapping of the user's own, which is no dict
+        back = [(there, name, value) for there, name, value in kept if value is not _ABSENT]
+        new_ones = [(there, name) for there, name, value in kept if value is _ABSENT and name in there]
+        deque(chain(starmap(dict.__setitem__, back), starmap(dict.__delitem__, new_ones)), maxlen=0)
         raise
 
 
-def _current(adata: AnnData, slot: str, name: str) -> Any:
-    return getattr(adata, slot).get(name, _ABSENT)
+def _columns_of(frame: pd.DataFrame, new: Mapping[str, Any], gone: list[str]) -> list[tuple[Any, str, Any]]:
+    """What gives a table other columns and leaves it the same object."""
+    made = frame.copy(deep=False).drop(columns=gone)
+    for name, value in new.items():
+        made[name] = value
+    inside = vars(frame)
+    cache: list[tuple[Any, str, Any]] = [(inside, "_item_cache", {})] if "_item_cache" in inside else []
+    return [*cache, (inside, "_mgr", made._mgr)]
+
+
+def _become(adata: AnnData, made: AnnData) -> None:
+    """Make `adata` what `made` is, in one step of C."""
+    made.file._adata_ref = weakref.ref(adata)
+    if made.raw is not None:
+        made.raw._adata = adata
+    before = dict(vars(adata))  # kept until all is in place: nothing is destroyed on the way
+    vars(adata).update(vars(made))
+    del before
 
 
 def _validated(adata: AnnData, result: Result) -> list[tuple[str, str, Any]]:
@@ -247,7 +278,7 @@ def keep_variables(adata: AnnData, index: np.ndarray, *, copy: bool = False) -> 
     kept = adata[:, index].copy()
     if copy:
         return kept
-    adata._init_as_actual(kept)
+    _become(adata, kept)
     return None
 
 
@@ -282,7 +313,7 @@ def replace_variables(
     _assign(made, _validated(made, result))
     if copy:
         return made
-    adata._init_as_actual(made)
+    _become(adata, made)
     return None
 
 
