@@ -138,7 +138,7 @@ def read_column(source: AnnData | pd.DataFrame, key: str, *, argument: str = "ke
 
 def read_series(values: pd.Series, where: str) -> Column:
     """Read a column of any table; `where` is how a user writes it."""
-    dtype, gone = values.dtype, values.isna().to_numpy(dtype=bool)
+    dtype, gone = values.dtype, values.isna().to_numpy(dtype=bool, copy=True)
     if isinstance(dtype, pd.CategoricalDtype):
         _check_kind(dtype.categories.dtype, pd.api.types.infer_dtype(dtype.categories, skipna=True), where)
         names = [level_name(name) for name in dtype.categories]
