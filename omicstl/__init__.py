@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from ._core.log import ConvergenceWarning, DesignWarning, ScaleWarning, TransferWarning
     from ._core.settings import settings
     from ._data.cite import cite
+    from ._data.files import ModelFileError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConvergenceWarning",
     "DesignWarning",
+    "ModelFileError",
     "ScaleWarning",
     "TransferWarning",
     "__version__",
@@ -38,6 +40,7 @@ _DOORS = ("datasets", "get", "io", "metrics", "pl", "pp", "tl")
 _NAMES = {
     "ConvergenceWarning": "omicstl._core.log",
     "DesignWarning": "omicstl._core.log",
+    "ModelFileError": "omicstl._data.files",
     "ScaleWarning": "omicstl._core.log",
     "TransferWarning": "omicstl._core.log",
     "cite": "omicstl._data.cite",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import textwrap
@@ -16,12 +15,17 @@ from typing import TYPE_CHECKING
 
 import omicstl as otl
 from omicstl._core.checks import near_miss
+from omicstl._data.files import What, refusal, replacing, try_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 SUFFIXES = (".h5ad", ".zarr")
 COLLECTIONS = ("blood", "reactome", "pid")
+COMPRESSION = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
+OUTPUT = What("--output", "the result", "result.h5ad")
+MODEL = What("--model", "the model", "model.npz")
+SCORES = What("--scores", "the scores", "scores.tsv")
 EXAMPLES = """\
 examples:
   see what it is about, on data that come with the package (about a minute)
@@ -211,7 +215,7 @@ def _reference(key: str) -> str:
 
 
 def _plier(arguments: argparse.Namespace) -> None:
-    _check_outputs(arguments, arguments.output, arguments.model)
+    _check_outputs(arguments, arguments.output, arguments.model, MODEL)
     gene_sets = _gene_sets(arguments.gene_sets)
     adata = _read(arguments.input)
     with otl.settings.override(verbosity=1 if arguments.quiet else 2):
@@ -235,7 +239,7 @@ def _plier(arguments: argparse.Namespace) -> None:
 
 
 def _project(arguments: argparse.Namespace) -> None:
-    _check_outputs(arguments, arguments.output, arguments.scores)
+    _check_outputs(arguments, arguments.output, arguments.scores, SCORES)
     path = Path(arguments.reference)
     if path.suffix != ".npz":
         _kind(path, "--reference")
@@ -255,7 +259,9 @@ def _project(arguments: argparse.Namespace) -> None:
     _write(arguments, adata)
     if arguments.scores:
         table = otl.get.factors(adata, key).to_df()
-        table.to_csv(arguments.scores, sep="\t", index_label="observation", float_format="%.6g")
+        compression = COMPRESSION.get(Path(arguments.scores).suffix)
+        with replacing(arguments.scores, SCORES) as new:
+            table.to_csv(new, sep="\t", index_label="observation", float_format="%.6g", compression=compression)
         _written(arguments, arguments.scores)
 
 
@@ -301,10 +307,10 @@ def _read(source: str) -> AnnData:
         raise ValueError(msg) from error
 
 
-def _check_outputs(arguments: argparse.Namespace, output: str, second: str | None) -> None:
+def _check_outputs(arguments: argparse.Namespace, output: str, second: str | None, what: What) -> None:
     """Find out before the work what would prevent writing after it."""
     _kind(Path(output), "--output")
-    for name in (output, second):
+    for name, written in ((output, OUTPUT), (second, what)):
         if name is None:
             continue
         path = Path(name)
@@ -314,23 +320,47 @@ def _check_outputs(arguments: argparse.Namespace, output: str, second: str | Non
         if not path.resolve().parent.is_dir():
             msg = f"The folder of {name!r} does not exist. Make it first."
             raise FileNotFoundError(msg)
+        if written is OUTPUT and path.suffix == ".zarr":
+            _try_zarr(path)
+        else:
+            try_file(path, written)
+
+
+def _try_zarr(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        msg = f"--output: {str(path)!r} is no folder, as a .zarr is. Choose another name."
+        raise FileExistsError(msg)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.resolve().parent, prefix=".omicstl-"):
+            pass
+    except OSError as error:
+        raise refusal(error, path, OUTPUT) from error
 
 
 def _write(arguments: argparse.Namespace, adata: AnnData) -> None:
     """Write beside the target, then move, so that a failure leaves no half of a file and the old one in place."""
-    target = Path(arguments.output)
-    with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".omicstl-") as folder:
-        new = Path(folder) / target.name
-        if target.suffix == ".h5ad":
+    if Path(arguments.output).suffix == ".zarr":
+        _write_zarr(Path(arguments.output).resolve(), adata)
+    else:
+        with replacing(arguments.output, OUTPUT) as new:
             adata.write_h5ad(new)
-        else:
-            with warnings.catch_warnings():  # notes on the version of the format, which is the default of anndata
-                warnings.filterwarnings("ignore", message="Writing zarr v2|The codec|The data type")
-                adata.write_zarr(new)
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(new, target)
     _written(arguments, arguments.output)
+
+
+def _write_zarr(target: Path, adata: AnnData) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".omicstl-") as folder:
+        new, old = Path(folder) / target.name, Path(folder) / "old"
+        with warnings.catch_warnings():  # notes on the version of the format, which is the default of anndata
+            warnings.filterwarnings("ignore", message="Writing zarr v2|The codec|The data type")
+            adata.write_zarr(new)
+        if target.is_dir():
+            os.replace(target, old)
+        try:
+            os.replace(new, target)
+        except BaseException:
+            if old.is_dir():
+                os.replace(old, target)
+            raise
 
 
 def _written(arguments: argparse.Namespace, name: str) -> None:

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from anndata import AnnData
 
 from omicstl._core.log import ConvergenceWarning, TransferWarning, progress as progress_bar
 from omicstl._core.random import streams
+from omicstl._data.files import What, replacing, try_file
 
 from . import datasets, pl, tl
 
@@ -30,6 +32,7 @@ MEASURED = {
     "T cell": ("cd4_t_cells", "cd8_t_cells"),
     "NK cell": ("nk_cells",),
 }
+FILES = ("omicstl_demo.h5ad", "omicstl_demo.png")
 PATIENTS = (8, 12, 20)
 DRAWS = 16
 COLLECTIONS = ("blood", "reactome", "pid")
@@ -74,6 +77,8 @@ def demo(folder: str | Path = ".", *, progress: bool | None = None) -> AnnData:
     started = time.monotonic()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        try_file(folder / name, _written(name))
     gene_sets = datasets.gene_sets(*COLLECTIONS)
     compendium, cohort = datasets.sle_pediatric(), datasets.sle_adult()
     _say(f"{QUESTION}\n")
@@ -98,11 +103,16 @@ def demo(folder: str | Path = ".", *, progress: bool | None = None) -> AnnData:
     seen = shuffled.obs[["plier_r2", "plier_r2_null"]].rename(columns=lambda name: name.removeprefix("plier_"))
     cohort.uns["demo"] = {"comparison": table, "shuffled": seen}
     figure = draw(table, cohort, shuffled)
-    for name, write in (("omicstl_demo.h5ad", cohort.write_h5ad), ("omicstl_demo.png", figure.savefig)):
-        write(folder / name)
+    for name, write in zip(FILES, (cohort.write_h5ad, partial(figure.savefig, format="png")), strict=True):
+        with replacing(folder / name, _written(name)) as new:
+            write(new)
         _say(f"Written: {folder / name}")
     _say(f"{time.monotonic() - started:.0f} seconds.")
     return cohort
+
+
+def _written(name: str) -> What:
+    return What("folder", "what the demo shows", name)
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import anndata as ad
@@ -75,6 +76,26 @@ def test_an_output_is_not_replaced_unasked(files, tmp_path, capsys) -> None:
     assert cli.main(project(files, "model.npz", out)) == 2
     assert "--force-overwrite" in error_line(capsys)
     assert out.read_text() == "mine"
+
+
+def test_an_output_that_is_no_file(files, tmp_path, capsys) -> None:
+    for name, words in (("out.h5ad", "got a pipe"), ("out.zarr", "is no folder, as a .zarr is")):
+        os.mkfifo(tmp_path / name)
+        assert cli.main(project(files, "model.npz", tmp_path / name, "--force-overwrite")) == 2
+        assert words in error_line(capsys)
+        assert (tmp_path / name).is_fifo()
+
+
+def test_links_and_modes_stay(files, tmp_path) -> None:
+    out, link, scores = tmp_path / "out.h5ad", tmp_path / "link.h5ad", tmp_path / "scores.tsv.gz"
+    out.write_text("old")
+    out.chmod(0o600)
+    link.symlink_to("out.h5ad")
+    assert cli.main(project(files, "model.npz", link, "--scores", str(scores), "--quiet", "--force-overwrite")) == 0
+    assert link.is_symlink()
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert ad.read_h5ad(out).n_obs == len(pd.read_csv(scores, sep="\t"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.h5ad", "out.h5ad", "scores.tsv.gz"]
 
 
 def error_line(capsys) -> str:

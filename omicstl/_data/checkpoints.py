@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import os
@@ -19,6 +18,7 @@ from omicstl._core.checks import check_key_name
 from omicstl._core.log import warn
 
 from .blocks import row_source
+from .files import FULL, What, check_folder, kind, refusal
 from .store import digest, read_model, write_model
 from .tree import flatten, raw_bytes
 
@@ -27,7 +27,7 @@ _MEMBER, _RUNNING = "member_{}.npz", "running_{}.npz"
 _OURS = re.compile(r"(checkpoint|(member|running)_[A-Za-z0-9_]+)\.npz")
 _LEFT_OVER = re.compile(r"\.(checkpoint|(member|running)_[A-Za-z0-9_]+)\.npz\.[0-9a-f]{12}\.tmp")
 _LEFT_OVER_AGE = 3600.0  # seconds; a younger one may belong to a run that is still at work
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_WRITTEN = What("checkpoint", "the checkpoint", "run")
 _VERSION = 1
 
 
@@ -37,7 +37,7 @@ class Checkpoints:
     Parameters
     ----------
     folder
-        Made if it is not there. A folder of another run is refused, and so is one with other files.
+        Made if it is not there, in a folder that is. A folder of another run is refused, and so is one with other files.
     settings
         Everything that decides the members, as scalars or nested dicts of scalars: options, seed, and the digest of the data
         (`rows_digest`).
@@ -46,6 +46,8 @@ class Checkpoints:
     ------
     ValueError
         If the folder belongs to a run of other data or other settings (each difference is named), or holds other files.
+    FileNotFoundError
+        If the folder that it is to be made in does not exist.
     NotADirectoryError
         If it is a file.
     OSError
@@ -62,11 +64,7 @@ class Checkpoints:
         self.folder = Path(folder).expanduser()
         self._warned = False
         here: dict[str, Any] = {"kind": "checkpoint", "version": _VERSION, "settings": dict(settings)}
-        if self.folder.exists() and not self.folder.is_dir():
-            msg = f"{str(self.folder)!r} is a file; a folder is needed for the members of the run."
-            raise NotADirectoryError(msg)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        names = sorted(entry.name for entry in self.folder.iterdir())
+        names = self._names()
         foreign = [name for name in names if not name.startswith(".") and not _OURS.fullmatch(name)]
         if foreign:
             msg = (
@@ -77,10 +75,23 @@ class Checkpoints:
         self._remove_left_over(names)
         there = self._manifest() if _MANIFEST in names else None
         if there is None:
-            write_model(self.folder / _MANIFEST, here)
+            write_model(self.folder / _MANIFEST, here, _WRITTEN)
             there = here
         self._compare(there["settings"], here["settings"])
         self._run = digest(there)
+
+    def _names(self) -> list[str]:
+        """Names in the folder, which is made if it is not there."""
+        if self.folder.exists() and not self.folder.is_dir():
+            msg = f"{str(self.folder)!r} is {kind(self.folder)}; a folder is needed for the members of the run."
+            raise NotADirectoryError(msg)
+        place = Path(os.path.realpath(self.folder))  # of a link, what it points to
+        check_folder(place, _WRITTEN)
+        try:
+            place.mkdir(exist_ok=True)
+            return sorted(entry.name for entry in place.iterdir())
+        except OSError as error:
+            raise refusal(error, self.folder, _WRITTEN) from error
 
     def _manifest(self) -> dict[str, Any] | None:
         try:
@@ -153,7 +164,7 @@ class Checkpoints:
         check_key_name("the name of a member", name)
         content = {"kind": "checkpoint_member", "version": _VERSION, "run": self._run, "name": name}
         try:
-            write_model(self.folder / pattern.format(name), {**content, "content": dict(tree)})
+            write_model(self.folder / pattern.format(name), {**content, "content": dict(tree)}, _WRITTEN)
         except OSError as error:
             self._failed(error)
             return False
@@ -163,10 +174,10 @@ class Checkpoints:
         if self._warned:
             return
         self._warned = True
-        full = error.errno in _FULL
+        reason = os.strerror(error.errno) if error.errno else error
         warn(
-            f"A member could not be saved in {str(self.folder)!r} ({error.strerror or error}). Training goes on, and what was "
-            f"saved before is still good. {'Free some space there' if full else 'Make the folder writable again'}: the next save "
+            f"A member could not be saved in {str(self.folder)!r} ({reason}). Training goes on, and what was "
+            f"saved before is still good. {'Free some space there' if error.errno in FULL else 'Make the folder writable again'}: the next save "
             "tries again. What could not be saved is trained again if the run is cut off."
         )
 

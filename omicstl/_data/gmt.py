@@ -9,6 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from .files import What, replacing
+
+_WRITTEN = What("path", "the gene sets", "sets.gmt")
+
 
 class GmtSet(NamedTuple):
     """One line of a GMT file."""
@@ -98,6 +102,8 @@ def dump_gmt(path: str | Path, sets: Iterable[GmtSet]) -> None:
     ValueError
         If a name, description or gene holds a tab or a line break, or blanks at its ends, so that it would not come
         back as it was, or if a set occurs twice.
+    OSError
+        If the file cannot be written; what stood there is then unchanged.
     """
     lines = []
     names: set[str] = set()
@@ -119,4 +125,5 @@ def dump_gmt(path: str | Path, sets: Iterable[GmtSet]) -> None:
         names.add(item.name)
         lines.append("\t".join([item.name, item.description, *(item.genes or [""])]) + "\n")
     data = "".join(lines).encode()
-    Path(path).write_bytes(gzip.compress(data, 9, mtime=0) if str(path).endswith(".gz") else data)
+    with replacing(path, _WRITTEN) as new:
+        new.write_bytes(gzip.compress(data, 9, mtime=0) if str(path).endswith(".gz") else data)

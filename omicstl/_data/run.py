@@ -7,18 +7,18 @@ same key has left, or what was computed from it, goes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from omicstl._core.log import info
+from omicstl._core.log import info, warn
 from omicstl._core.registry import Record, record
 from omicstl._core.settings import settings
 from omicstl._data import store
 from omicstl._data.commit import Result, check_target, commit
+from omicstl._data.files import ModelFileError, What, check_space, try_file
 from omicstl._data.slots import Slot, names_of, of_another, places_of, shown, stale, written_under
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Run:
 
         `what` says of what size it is, `fewer` what can be asked for instead, `file` whether the verb has a `model_path`.
         """
+        if self.model_path is not None:
+            check_space(self.model_path, n_bytes, _written(self.record.name))
         if self.model_path is not None or n_bytes <= settings.model_in_adata:
             return
         ways = f"Pass model_path='{self.record.name}.npz' to keep it in a file, {fewer}" if file else f"Take {fewer}"
@@ -127,13 +129,41 @@ class Run:
         named = {room: {f"{self.key}{end}": value for end, value in new.items()} for room, new in columns.items()}
         drop, own_slots = stale(self.adata, self.record, self.key), (self.key,) if own else ()
         result = Result(self.key, **named, uns=uns, more=entries, drop=drop, own=own_slots)
-        keep = None if tree is None or self.model_path is None else partial(store.write_model, self.model_path, tree)
-        changed = commit(self.adata, result, copy=self.copy, before=keep)
+        if model is None or tree is None or self.model_path is None:
+            changed = commit(self.adata, result, copy=self.copy)
+        else:
+            changed = self._commit_with_file(result, model, tree, self.model_path)
         self.written = names_of(slots, self.key)
         gone = [place for place in drop if place[0] == "uns" and place not in self.written]
         if gone:
             info(f"Removed, as it was computed from the earlier scores of {self.key!r}: {shown(gone)}.")
         return changed
+
+    def _commit_with_file(self, result: Result, model: Storable, tree: dict[str, Any], path: Path) -> AnnData | None:
+        """Write the model to its file, then the rest; if the file fails, keep the model in the AnnData, or give it to the user."""
+
+        def keep() -> None:
+            try:
+                store.write_model(path, tree, _written(self.record.name))
+            except OSError as error:
+                way_out = (
+                    f"The fit is not lost: make room or choose a place, and call otl.io.write_model({str(path)!r}, error.model), where "
+                    "`error` is this exception (sys.last_value in a console). `adata` is unchanged."
+                )
+                lost = ModelFileError(f"{error} {way_out}", model)
+                lost.errno = error.errno
+                raise lost from error
+
+        try:
+            return commit(self.adata, result, copy=self.copy, before=keep)
+        except ModelFileError as error:
+            if store.n_bytes(tree) > settings.model_in_adata:
+                raise
+            warn(
+                f"{error.__cause__} The model is kept in adata.uns[{self.key!r}]['model'] instead. To write it later: "
+                f"otl.io.write_model({str(path)!r}, otl.get.model(adata, {self.key!r}))."
+            )
+        return commit(self.adata, replace(result, uns={**(result.uns or {}), "model": tree}), copy=self.copy)
 
     def amend(self, about: Mapping[str, Any]) -> AnnData | None:
         """Add to the entry under the key what this verb has found out about it; all else stays."""
@@ -198,6 +228,10 @@ def start(
         If the folder of `model_path` does not exist.
     IsADirectoryError
         If `model_path` is a folder.
+    FileExistsError
+        If `model_path` is a device, a pipe or a socket.
+    OSError
+        If no file can be written there.
     NotImplementedError
         If `adata` is backed and would have to be copied.
     """
@@ -245,13 +279,12 @@ def spread_out(adata: AnnData, columns: np.ndarray, values: np.ndarray) -> np.nd
 def _checked_path(model_path: str | Path, name: str) -> Path:
     """Refuse a place that no model can be written to, before the fit and not after it."""
     path = Path(model_path)
-    if not path.parent.is_dir():
-        msg = f"The folder {str(path.parent)!r} of `model_path` does not exist; create it first."
-        raise FileNotFoundError(msg)
     if path.suffix.lower() in OTHER_FILES:
         msg = f"`model_path` is for the model alone, and {path.name!r} is the name of another kind of file. Use {path.stem + '.npz'!r}."
         raise ValueError(msg)
-    if path.is_dir():
-        msg = f"`model_path` must be a file, got the folder {str(model_path)!r}. Give it a name: {str(path / f'{name}.npz')!r}."
-        raise IsADirectoryError(msg)
+    try_file(path, _written(name))
     return path
+
+
+def _written(name: str) -> What:
+    return What("model_path", "the model", f"{name}.npz")

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import secrets
 import struct
 import zipfile
 import zlib
@@ -18,11 +17,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .files import What, replacing
 from .tree import MAX_ARRAYS, combined, digest, flatten, leaf_digests, n_bytes, nest
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "digest", "n_bytes", "read_model", "write_model"]
 
 FORMAT = "omicstl-model"
+MODEL = What("path", "the model")
 FORMAT_VERSION = 1
 _MANIFEST = "manifest.json"
 _MANIFEST_BYTES = 8 * 2**20
@@ -67,12 +68,11 @@ def _from_json(value: Any) -> Any:
     return value
 
 
-def write_model(path: str | os.PathLike[str], tree: Mapping[str, Any]) -> str:
+def write_model(path: str | os.PathLike[str], tree: Mapping[str, Any], what: What = MODEL) -> str:
     """Write a model to one ``.npz``, completely or not at all, and return its digest.
 
-    The same model gives the same bytes.
+    The same model gives the same bytes. Errors call it as `what` says.
     """
-    target = Path(path)
     flat = flatten(tree)
     arrays = {name: leaf for name, leaf in flat.items() if isinstance(leaf, np.ndarray)}
     digests = leaf_digests(flat)
@@ -93,27 +93,15 @@ def write_model(path: str | os.PathLike[str], tree: Mapping[str, Any]) -> str:
             for name, array in arrays.items()
         ],
     }
-    if not target.parent.is_dir():
-        msg = f"The folder {str(target.parent)!r} does not exist; create it before writing the model {target.name!r}."
-        raise FileNotFoundError(msg)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with open(temporary, "x+b") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(_member(_MANIFEST), json.dumps(manifest, indent=1, allow_nan=False))
-                for name, array in arrays.items():
-                    big = array.nbytes > 2**31 - 2 * _HEADER_BYTES
-                    with archive.open(_member(f"{name}.npy"), "w", force_zip64=big) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-                archive.comment = bytes(_SEAL_BYTES)
-            _seal(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(target.parent)
+    with replacing(path, what) as new, open(new, "r+b") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(_member(_MANIFEST), json.dumps(manifest, indent=1, allow_nan=False))
+            for name, array in arrays.items():
+                big = array.nbytes > 2**31 - 2 * _HEADER_BYTES
+                with archive.open(_member(f"{name}.npy"), "w", force_zip64=big) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+            archive.comment = bytes(_SEAL_BYTES)
+        _seal(file)
     return total
 
 
@@ -121,16 +109,6 @@ def _member(name: str) -> zipfile.ZipInfo:
     member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     member.external_attr = 0o644 << 16
     return member
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:

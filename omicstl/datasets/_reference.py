@@ -74,6 +74,7 @@ def blood_reference(*, progress: bool | None = None) -> Model:
     >>> reference = otl.datasets.blood_reference()  # doctest: +SKIP
     >>> otl.tl.project(otl.datasets.sle_adult(), reference)  # doctest: +SKIP
     """
+    from omicstl._data.files import What
     from omicstl._data.store import write_model
     from omicstl.get import model as get_model
     from omicstl.io import read_model
@@ -90,10 +91,10 @@ def blood_reference(*, progress: bool | None = None) -> Model:
     model = get_model(compendium, "plier")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_model(path, model.to_dict())
+        write_model(path, model.to_dict(), What("settings.cache_dir", "the blood reference", path.name))
     except OSError as error:
         warn(
-            f"The blood reference could not be kept ({error}). Set omicstl.settings.cache_dir to a folder of yours.",
+            f"The blood reference could not be kept and is fitted again next time: {error} Set omicstl.settings.cache_dir to a folder of yours.",
             UserWarning,
         )
         return model

@@ -60,7 +60,8 @@ def write_gmt(
     Parameters
     ----------
     path
-        File to write; gzipped when its name ends in ``.gz``. An existing file is replaced.
+        File to write; gzipped when its name ends in ``.gz``. An existing file is replaced, completely or not at all, and hands
+        down its mode; of a link, the file that it points to.
     gene_sets
         A dict of set name to genes, a table with columns ``source`` and ``target``, a 0/1 table genes × sets, or
         another GMT file.
@@ -77,6 +78,12 @@ def write_gmt(
         If `descriptions` names a set that is not there.
     TypeError, ValueError
         If `gene_sets` is of another form, or a name cannot stand in a GMT file (tabs, line breaks, blanks at its ends).
+    FileNotFoundError
+        If the folder of `path` does not exist.
+    FileExistsError
+        If `path` is a device, a pipe or a socket; `IsADirectoryError` if it is a folder.
+    OSError
+        If the file cannot be written. What stood there is then unchanged.
 
     Notes
     -----

@@ -20,7 +20,8 @@ def write_model(path: str | Path, model: base.Model) -> None:
     Parameters
     ----------
     path
-        File to write, by custom ``.npz``. It is complete or not there: written under another name first, then moved.
+        File to write, by custom ``.npz``: a new name, or a file, which is replaced and hands down its mode. Of a link, the file
+        that it points to is replaced. It is complete or not there: written under another name first, then moved.
     model
         What `omicstl.get.model` returned, or `factor_table`.
 
@@ -32,8 +33,12 @@ def write_model(path: str | Path, model: base.Model) -> None:
     ------
     TypeError
         If `model` is no model.
+    FileNotFoundError
+        If its folder does not exist.
+    FileExistsError
+        If `path` is a device, a pipe or a socket; `IsADirectoryError` if it is a folder.
     OSError
-        If the file cannot be written.
+        If the file cannot be written. What stood there is then unchanged.
 
     Notes
     -----

@@ -107,7 +107,10 @@ def test_folders_that_are_none(tmp_path):
     (tmp_path / "deep" / "empty").mkdir(parents=True)
     (tmp_path / "deep" / "empty" / ".DS_Store").write_text("")
     assert Checkpoints(tmp_path / "deep" / "empty", SETTINGS).finished() == []
-    assert Checkpoints(tmp_path / "new" / "folder", SETTINGS).finished() == []
+    with pytest.raises(FileNotFoundError, match=r"new' of `checkpoint` does not exist; create it before writing"):
+        Checkpoints(tmp_path / "new" / "folder", SETTINGS)
+    assert not (tmp_path / "new").exists()
+    assert Checkpoints(tmp_path / "new", SETTINGS).finished() == []
     assert Checkpoints(os.fspath(tmp_path / "text"), SETTINGS).folder.is_dir()
 
 
@@ -226,3 +229,26 @@ def test_digest_of_rows_sees_values_and_not_layout():
     for differs in (other, x[::-1], x[:, ::-1], x[:-1], x.reshape(7, 20), x.astype(np.float64)):
         assert rows_digest(differs) != base
     assert rows_digest(np.zeros((0, 3), np.float32)) != rows_digest(np.zeros((0, 4), np.float32))
+
+
+def test_places_that_are_no_folders(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotADirectoryError, match="is a pipe; a folder is needed"):
+        Checkpoints(tmp_path / "pipe", SETTINGS)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="file' of `checkpoint` is a file, not a folder"):
+        Checkpoints(tmp_path / "file" / "run", SETTINGS)
+    (tmp_path / "link").symlink_to("run")
+    Checkpoints(tmp_path / "link", SETTINGS).save("a", MEMBER)
+    assert Checkpoints(tmp_path / "run", SETTINGS).finished() == ["a"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    def refused(*given, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(checkpoints.Path, "mkdir", refused)
+    with pytest.raises(
+        PermissionError, match="Cannot write the checkpoint to '.*run': Permission denied. Make the place"
+    ):
+        Checkpoints(tmp_path / "run", SETTINGS)

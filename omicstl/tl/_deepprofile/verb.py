@@ -86,10 +86,11 @@ def deepprofile(
     key_added
         Name of everything that is written.
     model_path
-        Keep the model in this file and only its address in `adata`; needed above ``settings.model_in_adata``.
+        Keep the model in this file, a new name or a file to replace, and only its address in `adata`; needed above
+        ``settings.model_in_adata``. If it cannot be written after the fit, a small model stays in `adata`, with a warning.
     checkpoint
-        A folder for members that are ready and, every minute, for the state of those under way. The same call after an
-        interruption goes on from there, to the same answer. More members may be asked for; other data or settings are refused.
+        A folder, made if it is not there, for members that are ready and, every minute, for the state of those under way. The same
+        call after an interruption goes on from there, to the same answer. More members may be asked for; other data or settings are refused.
     rng
         Seed. A member depends on it, its latent size and its number alone.
     copy
@@ -127,6 +128,9 @@ def deepprofile(
         If values are NaN, infinite or huge, names repeat, a batch is missing, there are too few observations or varying genes, a number is out of
         range, a loss is not finite, the model is too large to travel, or `checkpoint` belongs to other data or settings. `adata`
         is then unchanged.
+    OSError
+        If `model_path` or `checkpoint` cannot be written, before the fit; or after it, as `omicstl.ModelFileError`, which carries the
+        fitted model.
 
     Warns
     -----

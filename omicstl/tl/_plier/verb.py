@@ -102,7 +102,8 @@ def plier(
     key_added
         Name of everything that is written.
     model_path
-        Keep the model in this file and only its address in `adata`; needed above ``settings.model_in_adata``.
+        Keep the model in this file, a new name or a file to replace, and only its address in `adata`; needed above
+        ``settings.model_in_adata``. If it cannot be written after the fit, a small model stays in `adata`, with a warning.
     rng
         Seed of hold-outs and random starts.
     copy
@@ -136,6 +137,9 @@ def plier(
     ValueError
         If values are NaN, infinite or huge, names repeat, no gene or no set is left, there are not enough observations,
         the model is too large to travel, or an argument is out of range. `adata` is then unchanged.
+    OSError
+        If `model_path` cannot be written, before the fit; or after it, as `omicstl.ModelFileError`, which carries the
+        fitted model.
 
     Warns
     -----

@@ -105,9 +105,11 @@ def vae(
     key_added
         Name of everything that is written.
     model_path
-        Keep the model in this file and only its address in `adata`; needed above ``settings.model_in_adata``.
+        Keep the model in this file, a new name or a file to replace, and only its address in `adata`; needed above
+        ``settings.model_in_adata``. If it cannot be written after the fit, a small model stays in `adata`, with a warning.
     checkpoint
-        A folder for the state of the training, about every minute and at its end. The same call goes on from there, to the same bits.
+        A folder, made if it is not there, for the state of the training, about every minute and at its end. The same call goes on from
+        there, to the same bits.
     rng
         Seed of the first weights, the order of observations, the noise, and which observations are held out.
     copy
@@ -147,6 +149,9 @@ def vae(
         observations or more factors than varying genes, no set has enough genes, a column has missing or infinite values, a code or text for missing ones, or one level, an
         option has no use beside another, a loss is not finite, the model is too large to travel, or `checkpoint` belongs to
         other data or settings. `adata` is then unchanged.
+    OSError
+        If `model_path` or `checkpoint` cannot be written, before the fit; or after it, as `omicstl.ModelFileError`, which carries the
+        fitted model.
 
     Warns
     -----
