@@ -45,9 +45,21 @@ def test_factor_table():
         (loadings().iloc[:, [0, 0]], 1.0, ValueError, r"factor names \(columns\) of `table` must be unique, got 'LV1'"),
         (loadings(LV2=[np.nan, 1, np.inf]), 1.0, ValueError, "2 values that are not finite. Fill or drop their genes"),
         (loadings(LV2=[1e39, 1, 1]), 1.0, ValueError, "1 values that are not finite"),
+        (
+            loadings(LV2=[1e-310, 0, -1e-50]),
+            1.0,
+            ValueError,
+            "too small for float32, 'LV2': their largest loading is 1e-50",
+        ),
+        (loadings(LV2=[1 + 1j, 1, 1]), 1.0, TypeError, "must hold real numbers, and 'LV2' are complex"),
+        (
+            loadings().astype("complex64"),
+            1.0,
+            TypeError,
+            "'LV1', 'LV2' are complex: their imaginary parts would be lost",
+        ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_factor_table_says_what_is_wrong(table, penalty, error, text):
     with pytest.raises(error, match=text):
         otl.io.factor_table(table, penalty=penalty)

@@ -117,9 +117,9 @@ def factor_table(table: pd.DataFrame, *, penalty: float) -> FactorTable:
     Raises
     ------
     TypeError
-        If `table` is no DataFrame of numbers.
+        If `table` is no DataFrame of real numbers.
     ValueError
-        If names repeat, values are not finite, the table is empty, or `penalty` is not above 0.
+        If names repeat, values are not finite or beyond float32, the table is empty, or `penalty` is not above 0.
 
     Notes
     -----
@@ -135,6 +135,13 @@ def factor_table(table: pd.DataFrame, *, penalty: float) -> FactorTable:
     if not isinstance(given, pd.DataFrame) or not all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes):
         msg = f"`table` must be a DataFrame of numbers, genes as index and factors as columns, got {type(given).__name__}."
         raise TypeError(msg)
+    wrong = [str(name) for name, kind in table.dtypes.items() if kind.kind == "c"]
+    if wrong:
+        msg = (
+            f"`table` must hold real numbers, and {listed(wrong)} are complex: their imaginary parts would be lost. Take what you mean of "
+            "them first: table.apply(numpy.real), or numpy.abs."
+        )
+        raise TypeError(msg)
     check_number(
         "penalty", penalty, low=0, low_open=True, advice="Use the value published with the loadings (L2 of PLIER)."
     )
@@ -149,11 +156,22 @@ def factor_table(table: pd.DataFrame, *, penalty: float) -> FactorTable:
         if not written.is_unique:
             msg = f"The {what} of `table` must be unique, got {listed(written[written.duplicated()].unique())} more than once."
             raise ValueError(msg)
-    loadings = np.array(table.to_numpy(), dtype=np.float32, order="C")
-    if not np.isfinite(loadings).all():
+    values = np.array(table.to_numpy(), dtype=np.float64, order="C")
+    if not np.isfinite(values).all():
+        msg = f"`table` holds {int((~np.isfinite(values)).sum())} values that are not finite. Fill or drop their genes."
+        raise ValueError(msg)
+    largest, single = np.abs(values).max(axis=0), np.finfo(np.float32)
+    if largest.max() > single.max:
+        n = int((np.abs(values) > single.max).sum())
+        msg = f"`table` holds {n} values that are not finite in float32, such as {largest.max():.3g}. Divide the factors by a constant."
+        raise ValueError(msg)
+    lost = (largest > 0) & (largest < single.tiny)
+    if lost.any():
         msg = (
-            f"`table` holds {int((~np.isfinite(loadings)).sum())} values that are not finite. Fill or drop their genes."
+            f"`table` holds factors that are too small for float32, {listed(table.columns[lost].astype(str))}: their largest loading is "
+            f"{largest[lost][0]:.3g}, and must be at least {single.tiny:.3g}. Multiply the factors by a constant."
         )
         raise ValueError(msg)
+    loadings = values.astype(np.float32)
     names = np.array([str(name) for name in table.columns], dtype=object)
     return FactorTable(np.array([str(name) for name in table.index], dtype=object), names, loadings, float(penalty))

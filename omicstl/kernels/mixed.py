@@ -41,8 +41,10 @@ class LinearFit(NamedTuple):
 def least_squares(x: np.ndarray, y: np.ndarray, df: int) -> LinearFit:
     """Ordinary least squares of y (n, k) on x (n, p) of full rank with `df` residual degrees of freedom."""
     k, p = y.shape[1], x.shape[1]
-    inverse = np.linalg.inv(x.T @ x)
-    beta = inverse @ (x.T @ y)
+    orthonormal, r = np.linalg.qr(x)
+    back = np.linalg.inv(r)
+    inverse = back @ back.T
+    beta = back @ (orthonormal.T @ y)
     variance = np.sum((y - x @ beta) ** 2, axis=0) / df
     gradient = np.zeros((k, 2, p, p))
     gradient[:, 1] = inverse

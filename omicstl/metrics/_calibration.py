@@ -53,7 +53,7 @@ def calibration(
     TypeError
         If `adata` is no AnnData, `truth` neither array nor DataFrame, or `levels` no numbers.
     ValueError
-        If `truth` lacks observations or has another shape, values are not finite, there are fewer than 10 observations, or a level is
+        If `truth` lacks observations or has another shape, values are not finite, beyond 1e15 or too small to be squared, there are fewer than 10 observations, or a level is
         not between 0 and 1.
 
     Notes

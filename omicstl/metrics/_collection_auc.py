@@ -47,7 +47,7 @@ def collection_auc(
     Returns
     -------
     A table with one row for each set and factor: ``set``, ``factor``, ``auc`` (of the loadings of the set's genes against
-    all other genes of the model; 0.5 is chance), ``p_nominal`` (one-sided), ``fdr_nominal`` (Benjamini and Hochberg over
+    all other genes of the model; 0.5 is chance), ``p_nominal`` (one-sided; NaN of a set of all genes), ``fdr_nominal`` (Benjamini and Hochberg over
     all pairs) and ``n_genes`` (of the set in the model). ``attrs["too_small"]`` has the sets left out for their size, with
     their number of genes, ``attrs["in_fit"]`` those that the fit has seen.
 

@@ -16,6 +16,7 @@ from omicstl.models.shift.space import MOST, learn
 
 LEAST = 10
 LARGEST = 1e15  # squares of larger values, and their sums, leave the range of float32
+SMALLEST = 1e-70  # products of squares of smaller values leave the range of float64
 check_adata = reader.check_adata
 
 
@@ -158,14 +159,29 @@ def finite(expression: reader.Expression, rows: np.ndarray) -> np.ndarray:
     if bad.any():
         msg = f"{expression.where} has NaN or infinite values in {int(bad.sum())} rows, first {str(expression.obs_names[rows[bad][0]])!r}. Leave these out."
         raise ValueError(msg)
-    _check_size(expression.where, x)
+    largest = check_size(expression.where, x)
+    if 0 < largest < SMALLEST:
+        msg = f"{expression.where} has no value above {largest:.3g}; less than {SMALLEST:g} cannot be computed with. Multiply by a constant."
+        raise ValueError(msg)
     return x
 
 
-def _check_size(where: str, values: np.ndarray) -> None:
+def check_size(where: str, values: np.ndarray) -> float:
+    """Refuse values too large to be squared; the largest without its sign."""
     largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     if largest > LARGEST:
         msg = f"{where} has values up to {largest:.3g}; more than {LARGEST:g} cannot be computed with. Divide by a constant."
+        raise ValueError(msg)
+    return largest
+
+
+def check_numbers(where: str, values: np.ndarray) -> None:
+    """Refuse numbers, NaN where missing, too large to be squared, or that vary by too little to be."""
+    known = values[np.isfinite(values)]
+    check_size(where, known)
+    spread = float(np.ptp(known)) if known.size else 0.0
+    if 0 < spread < SMALLEST:
+        msg = f"{where} spans {spread:.3g}; less than {SMALLEST:g} cannot be computed with. Multiply by a constant."
         raise ValueError(msg)
 
 
@@ -174,8 +190,9 @@ def labels(adata: AnnData, label_key: str) -> Labels:
     reader.check_adata(adata)
     column = columns.check_any(columns.read_column(adata, label_key, argument="label_key"), "labels are needed")
     if column.is_number:
-        _check_size(column.where, np.asarray(column.numbers)[~column.absent])
+        check_size(column.where, column.known)
     if column.is_measured:
+        check_numbers(column.where, column.known)
         return Labels(np.asarray(column.numbers), [])
     classes.check_classes(column)
     columns.doubt_levels(column, TransferWarning)

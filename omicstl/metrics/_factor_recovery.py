@@ -41,7 +41,7 @@ def factor_recovery(adata: AnnData, truth: pd.DataFrame | np.ndarray, *, key: st
     TypeError
         If `adata` is no AnnData, or `truth` neither array nor DataFrame.
     ValueError
-        If `truth` lacks observations or has another shape, values are not finite, or there are fewer than 10 observations.
+        If `truth` lacks observations or has another shape, values are not finite, beyond 1e15 or too small to be squared, or there are fewer than 10 observations.
 
     Notes
     -----

@@ -99,7 +99,7 @@ def importance_weights(
     TypeError
         If `source` is a string, a matrix holds no numbers, or a column is of the wrong kind (dates, domains of measured numbers, numbers stored as text).
     ValueError
-        If a domain is missing, not there or has fewer than 10 observations, values are not finite, `method` is not known, or `clip` is below 1.
+        If a domain is missing, not there or has fewer than 10 observations, values are not finite, beyond 1e15 or too small to be squared, `method` is not known, or `clip` is below 1.
 
     Warns
     -----

@@ -102,7 +102,7 @@ def label_shift(
     TypeError
         If `source` is a string, a matrix holds no numbers, or a column is of the wrong kind (dates, domains of measured numbers, numbers stored as text).
     ValueError
-        If labels are numbers, a class has fewer than 5 labels in the source, a domain is missing, not there or has fewer than 10 observations, or values are not finite.
+        If labels are numbers, a class has fewer than 5 labels in the source, a domain is missing, not there or has fewer than 10 observations, or values are not finite, beyond 1e15 or too small to be squared.
 
     Warns
     -----

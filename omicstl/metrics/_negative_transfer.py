@@ -20,6 +20,7 @@ from . import _domains
 LEAST = 10
 FEW_BLOCKS = 6
 CALLS = {"accuracy", "balanced_accuracy"}
+SQUARED = {"brier", "mse", "r2", "pearson"}
 
 
 class NegativeTransfer(NamedTuple):
@@ -96,7 +97,7 @@ def negative_transfer(
     TypeError
         If `adata` is no AnnData, or a column is of the wrong kind (dates, blocks of measured numbers, numbers stored as text).
     ValueError
-        If fewer than 10 observations have all three, a block is missing, the truth has one class, the measure is not known or does not fit the labels, or the two predictions are of different kinds.
+        If fewer than 10 observations have all three, a block is missing, the truth has one class, the measure is not known or does not fit the labels, or the two predictions are of different kinds; if numbers are beyond 1e15, or span less than 1e-70, and the measure squares them.
 
     Warns
     -----
@@ -140,6 +141,9 @@ def negative_transfer(
         msg = f"measure={measure!r} does not fit adata.obs[{label_key!r}], which holds {kind}. Use one of {fitting}."
         raise ValueError(msg)
     a, b = scores[0][0], scores[1][0]
+    if measure in SQUARED:
+        for key, what in ((prediction, a), (baseline, b)):
+            _domains.check_numbers(f"adata.{'obsm' if key in adata.obsm else 'obs'}[{key!r}]", what)
     known = (
         np.isfinite(label.y)
         & np.isfinite(a.reshape(len(a), -1)).all(axis=1)

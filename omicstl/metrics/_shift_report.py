@@ -96,7 +96,7 @@ def shift_report(
     TypeError
         If `source` is a string, a matrix holds no numbers, or a column is of the wrong kind (dates, domains of measured numbers, numbers stored as text).
     ValueError
-        If a domain is missing, not there or has fewer than 10 observations, the source has fewer than 20 labels or labels of one kind, or values are not finite.
+        If a domain is missing, not there or has fewer than 10 observations, the source has fewer than 20 labels or labels of one kind, or values are not finite, beyond 1e15 or too small to be squared.
 
     Notes
     -----

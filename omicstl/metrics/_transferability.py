@@ -86,7 +86,7 @@ def transferability(
     TypeError
         If a matrix holds no numbers, or labels are of the wrong kind (dates, numbers stored as text).
     ValueError
-        If fewer than 10 observations have labels, all labels are the same, values are not finite, or a method of classes is given numbers; for ``"leep"`` if the rows of `obsm` are no probabilities.
+        If fewer than 10 observations have labels, all labels are the same, values are not finite, beyond 1e15 or too small to be squared, or a method of classes is given numbers; for ``"leep"`` if the rows of `obsm` are no probabilities.
 
     Warns
     -----
@@ -161,9 +161,10 @@ def _evidence(
 
 
 def _scaled(x: np.ndarray) -> np.ndarray:
+    largest = np.abs(x).max(axis=0)
     x = x - x.mean(axis=0)
     spread = x.std(axis=0)
-    varies = spread > 1e-8 * max(float(spread.max(initial=0.0)), 1e-300)
+    varies = spread > np.maximum(1e-8 * float(spread.max(initial=0.0)), 1e-14 * largest)  # else rounding
     if not varies.any():
         msg = "All features are constant over the labelled observations: there is nothing to score."
         raise ValueError(msg)

@@ -12,6 +12,8 @@ from omicstl._core.checks import listed
 from omicstl._data.results import factor_names, score_key
 from omicstl.kernels import matching
 
+from . import _domains
+
 LEAST = 10
 
 
@@ -46,6 +48,8 @@ def planted(adata: AnnData, truth: pd.DataFrame | np.ndarray, key: str | None) -
         where = "`truth`" if not np.isfinite(values).all() else f"adata.obsm[{key!r}]"
         msg = f"{where} holds NaN or infinite values. Leave out the observations that have them."
         raise ValueError(msg)
+    for name, column in zip(names, values.T, strict=True):
+        _domains.check_numbers(f"{name!r} of `truth`", column)
     found = matching.match_factors(values, scores)
     return Planted(key, scores, factor_names(adata, key), values, names, found.assignment, found.correlation)
 

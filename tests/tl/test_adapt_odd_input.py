@@ -141,7 +141,35 @@ def test_a_source_of_one_class_is_said(data):
     assert np.isnan(data.uns["adapt"]["sources"]["skill"]).all()  # and no warning of numpy's
 
 
-@pytest.mark.parametrize("factor", [1e200, 1e-200])
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 1e9), (1e-3, 1e17), (0.0, 0.3)])
+def test_numbers_that_predictions_cannot_tell_apart(data, factor, offset):
+    values = np.where(np.arange(N) < HALF, data.X[:, 0] * factor + offset, np.nan)
+    values[:3] = np.nextafter(values[:3], np.inf)
+    values[3:5] = np.nextafter(values[3:5], -np.inf)
+    data.obs["number"] = values
+    refused(
+        data,
+        ValueError,
+        r"float32 cannot tell apart; .*Subtract a constant: adata\.obs\['number'\] -= ",
+        label_key="number",
+    )
+    data.obs["number"] -= np.nanmin(values)
+    if np.nanmax(data.obs["number"]) > 1e-3:  # the advice works
+        otl.tl.adapt(data, domain_key="domain", label_key="number", target="B", task="regression")
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+def test_the_unit_of_numbers_does_not_matter(data, size):
+    values = np.where(np.arange(N) < HALF, data.X[:, 0], np.nan)
+    data.obs["number"], data.obs["other"] = values, values * size
+    found = []
+    for label in ("number", "other"):
+        otl.tl.adapt(data, domain_key="domain", label_key=label, target="B", method="coral", key_added=label + "_a")
+        found.append(data.obs[label + "_a_prediction"].to_numpy(dtype=float))
+    np.testing.assert_allclose(found[1], found[0] * size, rtol=1e-5, atol=1e-5 * size)
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200, 1e40, 1e-40])
 def test_numbers_that_cannot_be_squared(data, factor):
     values = np.where(np.arange(N) < HALF, data.X[:, 0] * factor, np.nan)
     data.obs["number"] = values

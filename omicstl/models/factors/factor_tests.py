@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omicstl.kernels import mixed, moderated
+from omicstl.kernels import mixed, moderated, units
 from omicstl.kernels.enrichment import benjamini_hochberg
 from omicstl.kernels.mixed import LinearFit
 from omicstl.kernels.moderated import Prior
@@ -19,7 +19,8 @@ class FactorTests:
 
     `x` (n, p) is of full rank; rows of `contrasts` (c, p) are tested one by one, rows of `overall` (q, p) together.
     `block` (n,) holds codes 0..b-1, or is `None`. `full` is the design with an intercept. It is `x`, but for `within`, which
-    compares within blocks: x then has no intercept, and `full` serves the spread alone.
+    compares within blocks: x then has no intercept, and `full` serves the spread alone. Columns of x are of size 1: a number
+    was divided by `unit`, and effects are per 1 of the number.
     """
 
     x: np.ndarray
@@ -29,6 +30,7 @@ class FactorTests:
     block: np.ndarray | None = None
     within: bool = False
     confidence: float = 0.95
+    unit: float = 1.0
 
 
 class Contrasts(NamedTuple):
@@ -72,19 +74,20 @@ class Tested(NamedTuple):
 
 def fit(scores: np.ndarray, config: FactorTests) -> Tested:
     """Test the columns of `scores` (n, k); none may be constant, or determined by the design."""
-    y = np.asarray(scores, dtype=np.float64)
+    y, exponent = units.standard(scores)
+    size = np.ldexp(1.0, exponent)  # what the scores were divided by
     linear, spread = _linear_models(y, config)
-    variance, variance_df = spread.variance, spread.variance_df
+    variance, variance_df = spread.variance * size**2, spread.variance_df
     prior = moderated.fit_prior(variance, variance_df)
     posterior, sd_df = moderated.posterior(variance, variance_df, prior)
     sd = np.sqrt(posterior)
     x, y = (centred(v, config.block) if config.within else v for v in (config.x, y))
     residual = y - x @ linear.beta.T
-    size = np.sqrt(np.sum(residual**2, axis=0))
-    correlation = (residual / size).T @ (residual / size)
+    length = np.sqrt(np.sum(residual**2, axis=0))
+    correlation = (residual / length).T @ (residual / length)
     return Tested(
-        _contrasts(linear, config, sd, sd_df),
-        _overall(linear, config),
+        _contrasts(linear, config, size, sd, sd_df),
+        _overall(linear, config, size),
         sd,
         spread.correlation,
         np.clip(correlation, -1, 1),
@@ -113,14 +116,16 @@ def centred(columns: np.ndarray, block: np.ndarray | None) -> np.ndarray:
     return np.where(np.abs(rest) <= 1e-12 * np.abs(columns).max(axis=0), 0.0, rest)
 
 
-def _contrasts(linear: LinearFit, config: FactorTests, sd: np.ndarray, sd_df: np.ndarray) -> Contrasts:
+def _contrasts(
+    linear: LinearFit, config: FactorTests, size: np.ndarray, sd: np.ndarray, sd_df: np.ndarray
+) -> Contrasts:
     from scipy import stats
 
     columns: list[tuple[np.ndarray, ...]] = []
     priors = []
     for c in config.contrasts:
-        effect = linear.beta @ c
-        variance = np.einsum("p,kpq,q->k", c, linear.adjusted, c)
+        effect = linear.beta @ c * size
+        variance = np.einsum("p,kpq,q->k", c, linear.adjusted, c) * size**2
         test = moderated.t_test(effect, variance, mixed.contrast_df(linear, c))
         se = np.sqrt(variance) * test.inflation
         half = stats.t.ppf((1 + config.confidence) / 2, test.df) * se
@@ -128,16 +133,17 @@ def _contrasts(linear: LinearFit, config: FactorTests, sd: np.ndarray, sd_df: np
         low, high = low * se / sd, high * se / sd
         if config.block is not None:
             low, high = moderated.ratio_interval(effect / sd, low, high, test.df, sd_df, config.confidence)
-        tested = (effect / sd, low, high, test.statistic, test.df, test.p, benjamini_hochberg(test.p))
-        columns.append((effect, se, effect - half, effect + half, *tested))
+        effects = (effect, se, effect - half, effect + half, effect / sd, low, high)
+        tested = (test.statistic, test.df, test.p, benjamini_hochberg(test.p))
+        columns.append((*(of_columns / config.unit for of_columns in effects), *tested))
         priors.append(test.prior)
     stacked = [np.stack(column, axis=1) for column in zip(*columns, strict=True)]
-    shared = [np.array([prior.df for prior in priors]), np.array([prior.variance for prior in priors])]
+    shared = [np.array([prior.df for prior in priors]), np.array([prior.variance / config.unit**2 for prior in priors])]
     return Contrasts._make([*stacked, *shared])
 
 
-def _overall(linear: LinearFit, config: FactorTests) -> Overall:
+def _overall(linear: LinearFit, config: FactorTests, size: np.ndarray) -> Overall:
     rows = config.overall
     covariance, df = mixed.joint_test(linear, rows)
-    test = moderated.f_test(linear.beta @ rows.T, covariance, df)
+    test = moderated.f_test(linear.beta @ rows.T * size[:, None], covariance * size[:, None, None] ** 2, df)
     return Overall(test.statistic, len(rows), test.df, test.p, benjamini_hochberg(test.p))

@@ -43,7 +43,7 @@ def learn(source: np.ndarray, target: np.ndarray, *, n_comps: int | None = None)
     x *= np.sqrt(weight)[:, None]
     most = min(MOST if n_comps is None else n_comps, n + m - 1, int(np.count_nonzero(~flat)))
     if most < 1:
-        msg = "All columns are constant over both domains, or vary by less than a millionth of their mean: there is nothing to compare."
+        msg = "All columns are constant over both domains, or vary by less than 1e-12 or a millionth of their mean: there is nothing to compare. Multiply tiny values by a constant."
         raise ValueError(msg)
     small = min(x.shape) <= 300
     if small or most >= min(x.shape) - 1:

@@ -127,7 +127,7 @@ def adapt(
     KeyError
         If a column, layer or matrix is missing.
     ValueError
-        If values are NaN or infinite, a domain is not there, the target cannot be guessed or has fewer than 3 observations, a source has
+        If values are NaN or infinite, numbers of labels are beyond what predictions in float32 can hold or tell apart, a domain is not there, the target cannot be guessed or has fewer than 3 observations, a source has
         fewer than 10 labels, labels are all alike or no classes, a column of labels is empty or has a code or text for missing values, a domain or block is missing, something that is there would be replaced, a name of a gene repeats, or an option has no use for the method or the task.
         `adata` is then unchanged.
 

@@ -9,18 +9,25 @@ import pandas as pd
 
 from omicstl._core.checks import listed, near_miss
 from omicstl._data.columns import Column, check_any, check_unmeasured, level_name, read_column
+from omicstl.kernels import units
 from omicstl.models.factors.factor_tests import FactorTests, centred
 
 MOST_GROUPS = 50
+MOST_DIGITS = 100  # of a power of ten that can be squared, twice
+_EPSILON = {"float32": 2.0**-23, "float": 2.0**-23, "float16": 2.0**-10, "halffloat": 2.0**-10}  # of floats but float64
 _SAME = 1e-8  # singular value, columns of unit length, below which columns are a combination of others
 
 
 class Term(NamedTuple):
-    """Columns of the design that belong together: `what` is "phenotype", "covariate" or "factor covariate"."""
+    """Columns of the design that belong together: `what` is "phenotype", "covariate" or "factor covariate".
+
+    Numbers have mean 0 and were divided by ``2**exponent``.
+    """
 
     what: str
     name: str
     columns: np.ndarray
+    exponent: int = 0
 
 
 class Design(NamedTuple):
@@ -71,7 +78,9 @@ def build(
     if block is not None and block_codes is not None:
         _check_block(block, block_codes, paired)
     terms = [compared, *(_covariate(used[name], name) for name in covariates)]
-    terms += [Term("factor covariate", name, values[rows][:, None].astype(float)) for name, values in scores.items()]
+    terms += [
+        _measured(values[rows], name, "factor covariate", units.epsilon(values)) for name, values in scores.items()
+    ]
     within = block_codes if paired else None
     _check_rank(terms, block, within)
     x = np.hstack([term.columns - term.columns.mean(axis=0) * (term.what != "phenotype") for term in terms])
@@ -82,7 +91,8 @@ def build(
     contrasts = np.zeros((len(names), width))
     contrasts[:, first : first + q] = coefficients
     overall = np.eye(q, width, first)
-    config = FactorTests(x if paired else full, full, contrasts, overall, block_codes, paired, float(confidence))
+    unit = float(np.ldexp(1.0, compared.exponent))
+    config = FactorTests(x if paired else full, full, contrasts, overall, block_codes, paired, float(confidence), unit)
     counts = ", ".join(f"{g!r} {c}" for g, c in zip(groups, np.bincount(codes, minlength=len(groups)), strict=True))
     _check_df(config, block, f" ({phenotype!r}: {counts})" if groups else "")
     return Design(rows, config, names, groups, codes, missing, list(used.values()))
@@ -96,7 +106,15 @@ def _phenotype(values: Column, name: str, groups: list[str], codes: np.ndarray, 
                 f"categories: adata.obs[{name!r}] = adata.obs[{name!r}].astype('category')."
             )
             raise ValueError(msg)
-        return Term("phenotype", name, _numbers(values, name, "phenotype"))
+        term = _numbers(values, name, "phenotype")
+        digits = int(term.exponent * np.log10(2))
+        if abs(digits) > MOST_DIGITS:
+            msg = (
+                f"The phenotype {name!r} spans about 1e{digits:+d}: effects are per 1 of it, and can be written for spans from "
+                f"1e-{MOST_DIGITS} to 1e+{MOST_DIGITS}. Multiply it by a constant, which changes the unit of effects alone."
+            )
+            raise ValueError(msg)
+        return term
     if len(groups) == 1:
         msg = (
             f"adata.obs[{name!r}] has one group, {groups[0]!r}, in the {len(codes)} observations used; two are needed."
@@ -119,7 +137,7 @@ def _phenotype(values: Column, name: str, groups: list[str], codes: np.ndarray, 
 
 def _covariate(values: Column, name: str) -> Term:
     if values.is_number:
-        return Term("covariate", name, _numbers(values, name, "covariate"))
+        return _numbers(values, name, "covariate")
     levels, codes = values.levels, values.codes
     if len(levels) == 1:
         msg = f"The covariate {name!r} is {levels[0]!r} in all {len(codes)} observations used. Leave it out."
@@ -127,12 +145,31 @@ def _covariate(values: Column, name: str) -> Term:
     return Term("covariate", name, np.eye(len(levels))[codes][:, 1:])
 
 
-def _numbers(values: Column, name: str, what: str) -> np.ndarray:
-    numbers = np.asarray(values.numbers)
-    if np.ptp(numbers) == 0:
-        msg = f"The {what} {name!r} is {numbers[0]:g} in all {len(numbers)} observations used; it explains nothing."
+def _numbers(values: Column, name: str, what: str) -> Term:
+    eps = _EPSILON.get(values.dtype.lower().removesuffix("[pyarrow]"), 2.0**-52)
+    apart = values.places is not None and bool(np.ptp(values.places))
+    return _measured(np.asarray(values.numbers), name, what, eps, apart=apart)
+
+
+def _measured(numbers: np.ndarray, name: str, what: str, eps: float, *, apart: bool = False) -> Term:
+    """A term of numbers of a float with machine epsilon `eps`; `apart`: they differed before they became floats."""
+    low, high = float(numbers.min()), float(numbers.max())
+    if low == high and not apart:
+        msg = f"The {what} {name!r} is {low:g} in all {len(numbers)} observations used; it explains nothing."
         raise ValueError(msg)
-    return numbers[:, None]
+    if low == high or units.rounded_away(numbers, eps):
+        largest = max(abs(low), abs(high))
+        step = np.ldexp(eps, int(np.frexp(largest)[1]) - 1)
+        advice = "Subtract a constant from the column before its digits are lost"
+        if what != "factor covariate":
+            advice += f", such as its smallest value, in whole numbers: adata.obs[{name!r}] = adata.obs[{name!r}] - adata.obs[{name!r}].min()"
+        msg = (
+            f"The {what} {name!r} lies between {low!r} and {high!r}, where its float has steps of {step:.2g}: what varies is "
+            f"rounding. A spread of at least {largest * eps**0.6:.2g} is needed there. {advice}; leave it out if it is meant to be constant."
+        )
+        raise ValueError(msg)
+    columns, exponent = units.standard(numbers[:, None])
+    return Term(what, name, columns, int(exponent[0]))
 
 
 def _check_block(block: str, codes: np.ndarray, paired: bool) -> None:

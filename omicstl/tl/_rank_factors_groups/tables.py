@@ -10,6 +10,7 @@ import pandas as pd
 from omicstl._core.checks import listed
 from omicstl._core.log import DesignWarning, warn
 from omicstl._data.results import RELIABLE, reliable
+from omicstl.kernels import units
 from omicstl.models.factors.factor_tests import Tested, centred
 
 from . import doubts
@@ -18,7 +19,8 @@ from .design import Design
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_FLAT = 1e-10  # share of a score's sum of squares, about that of rounding to float32, below which nothing is left
+_FLAT = 1e-10  # share of a score's sum of squares below which the design leaves nothing
+_ROUNDING = 84.0  # root mean square, in machine epsilons of a score's, below which all that is left is rounding
 
 
 def choose(adata: AnnData, key: str, names: np.ndarray, own: list[str], factors: str) -> np.ndarray:
@@ -37,14 +39,18 @@ def choose(adata: AnnData, key: str, names: np.ndarray, own: list[str], factors:
 
 def varying(scores: np.ndarray, design: Design, tested: np.ndarray, names: np.ndarray) -> np.ndarray:
     """Leave out factors that do not vary, or that the design determines: their variance would be zero."""
-    y, x, block = scores[np.ix_(design.rows, tested)], design.config.full, design.config.block
+    stored, x, block = scores[np.ix_(design.rows, tested)], design.config.full, design.config.block
+    y, exponent = units.standard(stored)
     basis = np.linalg.qr(x)[0]
     left = y - basis @ (basis.T @ y)
     if block is not None:  # nothing varies within blocks, or nothing but the design does
         inside = centred(x, block)
+        length = np.linalg.norm(inside, axis=0)
+        inside = inside / np.where(length > 0, length, 1.0)
         left = centred(left, block)
         left = left - inside @ (np.linalg.pinv(inside, rcond=1e-8) @ left)
-    flat = np.sum(left**2, axis=0) <= _FLAT * np.sum(y**2, axis=0)
+    rounding = _ROUNDING * units.epsilon(stored) * np.ldexp(stored, -exponent)
+    flat = np.sum(left**2, axis=0) <= np.maximum(_FLAT * np.sum(y**2, axis=0), np.sum(rounding**2, axis=0))
     if flat.all():
         what = "within blocks " if block is not None else ""
         msg = f"No factor varies {what}beyond what the design explains; there is no variance to test against."

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NEWEST = {"plier": PlierModel.version, "projection": 1}
 """Versions of results that we read, by kind."""
+_LARGEST = 1e50  # of scores: their variances are squared
 
 
 def rank_factors_groups(
@@ -109,7 +110,9 @@ def rank_factors_groups(
     ValueError
         If there is one group, nothing varies, covariates are confounded (they are named), `block` is the observation itself or
         has one value, degrees of freedom are used up, no factor is reliable, two comparisons would have the same name, or
-        `key_added` holds something else, or a column has infinite values, a code for missing numbers or the text "nan". `adata` is then unchanged.
+        `key_added` holds something else, or a column has infinite values, a code for missing numbers or the text "nan"; if numbers
+        differ by less than floats of their size resolve, a numeric phenotype spans less than 1e-100 or more than 1e100, or scores
+        are beyond 1e50. `adata` is then unchanged.
 
     Warns
     -----
@@ -129,7 +132,8 @@ def rank_factors_groups(
     Smyth's equations of section 6.2 with unequal degrees of freedom. Any two observations of a block are equally
     correlated, however far apart. Below 3 factors there is no prior and tests are ordinary. ``effect_sd`` divides by the
     moderated SD; its interval is that of the noncentrality of t, widened with `block` where the SD is known less well than
-    the standard error. O(n · k) with small constants; a second for 1,000 observations and 1,000 factors.
+    the standard error. Numbers are centred and scaled before anything is computed, so that neither the origin nor the unit of a
+    phenotype, a covariate or the scores matters but for the unit of effects. O(n · k) with small constants; a second for 1,000 observations and 1,000 factors.
 
     Examples
     --------
@@ -195,6 +199,16 @@ def _scores(adata: AnnData, key: str, own: list[str]) -> np.ndarray:
     names, scores = factor_names(adata, key), np.asarray(adata.obsm[key], dtype=np.float64)
     if not np.isfinite(scores).all():
         msg = f"adata.obsm[{key!r}] holds values that are not finite. Write the scores again with the verb they came from."
+        raise ValueError(msg)
+    largest = float(np.abs(scores).max(initial=0))
+    spread = np.ptp(np.clip(scores, -_LARGEST, _LARGEST), axis=0)
+    least = float(spread[spread > 0].min(initial=np.inf))
+    if largest > _LARGEST or least < 1 / _LARGEST:
+        found = f"values up to {largest:.3g}" if largest > _LARGEST else f"a factor that spans {least:.3g}"
+        msg = (
+            f"adata.obsm[{key!r}] has {found}; variances can be written for scores and spans between {1 / _LARGEST:g} and {_LARGEST:g}. "
+            "Write the scores again with the verb they came from, or multiply all by a constant."
+        )
         raise ValueError(msg)
     for name in own:
         if name not in names:

@@ -21,7 +21,8 @@ LEAST_TARGET, LEAST_SOURCE = 3, 10  # rows; labelled rows
 MOST_CLASSES = 100
 
 
-LARGEST = 1e100  # of numbers, whose squares are added up
+LARGEST = 1e30  # of numbers, which are predicted in float32
+LEAST_SPREAD = 1e-5  # of the largest number, about a hundred steps of float32
 
 
 class Labels(NamedTuple):
@@ -84,8 +85,19 @@ def _one(adata: AnnData, key: str, task: str) -> Labels:
 def _check_size(y: np.ndarray, where: str) -> None:
     for column in y.T:
         known = column[np.isfinite(column)]
-        if known.size and (np.abs(known).max() > LARGEST or 0 < np.ptp(known) < 1 / LARGEST):
-            msg = f"{where} holds numbers from {known.min():g} to {known.max():g}, beyond what can be squared. Bring them to another scale."
+        largest = float(np.abs(known).max(initial=0.0))
+        spread = 0.0 if largest > LARGEST or not known.size else float(np.ptp(known))
+        if largest > LARGEST or 0 < spread < 1 / LARGEST:
+            msg = (
+                f"{where} holds numbers from {known.min():g} to {known.max():g}, beyond what can be squared. Bring them to another scale: their "
+                f"size must be up to {LARGEST:g}, and what they span at least {1 / LARGEST:g}."
+            )
+            raise ValueError(msg)
+        if 0 < spread < LEAST_SPREAD * largest:
+            msg = (
+                f"{where} holds numbers that span {spread:.3g} at a size of {largest:.9g}, which predictions in float32 cannot tell apart; at least "
+                f"{LEAST_SPREAD * largest:.3g} is needed. Subtract a constant: {where} -= {known.min():.9g}."
+            )
             raise ValueError(msg)
 
 

@@ -120,12 +120,15 @@ def moments(parts: Checked) -> tuple[np.ndarray | None, np.ndarray | None]:
     :math:`z_g B B^\top z_g^\top + 2 (R B^\top)_g z_g^\top` with the residuals :math:`R = Y - Z B`, which are not there. But B is a
     ridge solution, so :math:`Z^\top R B^\top = \lambda B B^\top` exactly, and the smallest such product is
     :math:`R B^\top = Z (Z^\top Z)^{-1} \lambda B B^\top`. Summed over the genes this is exact; for one gene it is an estimate.
+    With :math:`Z = U S V^\top` it is :math:`\lambda U S^{-1} V^\top B B^\top`: :math:`Z^\top Z` would square what Z is ill-conditioned by.
     """
     if parts.scores is None or parts.scores.shape[1] < 2:
         return None, None
     inner = parts.scores @ parts.scores.T
-    ridge = parts.score_penalty * np.linalg.pinv(parts.loadings.T @ parts.loadings, hermitian=True) @ inner
-    explained = np.sum((parts.loadings @ (inner + 2 * ridge)) * parts.loadings, axis=1)
+    left, size, right = np.linalg.svd(parts.loadings, full_matrices=False)
+    known = size > max(parts.loadings.shape) * np.finfo(np.float64).eps * size.max(initial=0.0)
+    ridge = parts.score_penalty * (left[:, known] / size[known]) @ (right[known] @ inner)
+    explained = np.sum((parts.loadings @ inner + 2 * ridge) * parts.loadings, axis=1)
     n = parts.scores.shape[1]
     return inner / (n - 1), np.clip(1 - explained / (n - 1), LOWEST_NOISE, 1)
 
