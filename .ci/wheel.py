@@ -7,7 +7,13 @@ import zipfile
 from pathlib import Path
 
 MEGABYTE = 10**6
-NEEDED = ("omicstl/py.typed", "omicstl/_core/references.bib", "omicstl/__main__.py", "omicstl/cli.py")
+NEEDED = (
+    "omicstl/py.typed",
+    "omicstl/tl/__init__.pyi",
+    "omicstl/_core/references.bib",
+    "omicstl/__main__.py",
+    "omicstl/cli.py",
+)
 
 
 def problems(wheel: Path) -> list[str]:
