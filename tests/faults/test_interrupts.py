@@ -74,8 +74,8 @@ def new_matrices() -> tuple[AnnData, Callable[[AnnData], Any]]:
     return make(), call
 
 
-def interrupted(call: Callable[[AnnData], Any], adata: AnnData, at: int, error: type[BaseException]) -> bool:
-    """Run `call`, and raise `error` at the line of the writer's file that is the `at`-th to be run."""
+def interrupted(call: Callable[[AnnData], Any], adata: AnnData, at: int) -> bool:
+    """Run `call`, and press Ctrl-C at the line of the writer's file that is the `at`-th to be run."""
     seen = 0
 
     def trace(frame: Any, event: str, _: object) -> Any:
@@ -85,14 +85,14 @@ def interrupted(call: Callable[[AnnData], Any], adata: AnnData, at: int, error: 
         if event == "line":
             seen += 1
             if seen == at:
-                raise error
+                raise KeyboardInterrupt
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         call(adata)
-    except error:
+    except KeyboardInterrupt:
         return True
     finally:
         sys.settrace(before)
@@ -102,9 +102,8 @@ def interrupted(call: Callable[[AnnData], Any], adata: AnnData, at: int, error: 
 WAYS = (in_place, on_a_view, fewer_variables, other_variables, new_matrices)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_an_interrupt_at_any_line_leaves_all_or_nothing(way, error):
+def test_an_interrupt_at_any_line_leaves_all_or_nothing(way):
     adata, call = way()
     before = snapshot(adata)
     call(adata)
@@ -113,7 +112,7 @@ def test_an_interrupt_at_any_line_leaves_all_or_nothing(way, error):
     outcomes = []
     for at in range(1, 10_000):
         adata, call = way()
-        if not interrupted(call, adata, at, error):
+        if not interrupted(call, adata, at):
             break
         found = snapshot(adata)
         outcomes.append(not changes(before, found))
