@@ -33,7 +33,7 @@ def test_factor_table():
             loadings().to_numpy(),
             1.0,
             TypeError,
-            "`table` must be a DataFrame of numbers, genes as index .* got ndarray",
+            "`table` must be a pandas.DataFrame, got ndarray",
         ),
         (loadings(LV1=["a", "b", "c"]), 1.0, TypeError, "DataFrame of numbers"),
         (loadings(), 0, ValueError, "`penalty` must be > 0, got 0. Use the value published with the loadings"),

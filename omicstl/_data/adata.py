@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_text, listed, missing_key
+from omicstl._core.checks import check_choice, listed, missing_key
 from omicstl._core.log import ScaleWarning, warn
 from omicstl._core.optional import need
 from omicstl.kernels import stats
@@ -52,7 +52,6 @@ def layer_names(adata: AnnData) -> list[str]:
 def read(adata: AnnData, *, layer: str | None = None, name: str = "adata") -> Expression:
     """Read ``adata.X`` or a layer. Nothing is loaded yet, but shape, kind of numbers and names are checked."""
     check_adata(adata, name=name)
-    check_text("layer", layer, optional=True)
     layers = layer_names(adata)
     if layer is not None and layer not in layers:
         raise missing_key(layer, f"{name}.layers", layers)

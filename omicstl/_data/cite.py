@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from omicstl._core.public import public
 from omicstl._core.registry import Record, fill, record, record_of_kind, records
 
 _ALWAYS = ("Wolf2018", "Virshup2024", "Bradbury2018")
@@ -30,6 +31,7 @@ def references() -> Mapping[str, str]:
     }
 
 
+@public
 def cite(what: AnnData | str | None = None) -> str:
     r"""Write a methods paragraph and the BibTeX entries of what was done.
 

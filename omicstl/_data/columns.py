@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed, missing_key
 from omicstl._core.log import warn
 
 if TYPE_CHECKING:
@@ -125,7 +125,6 @@ def read_column(source: AnnData | pd.DataFrame, key: str, *, argument: str = "ke
     `KeyError` if it is not there, `TypeError` if it holds dates or complex numbers, `ValueError` if it is there twice, or holds infinite
     numbers, a code for missing numbers, or text that only programs write for what is missing.
     """
-    check_text(argument, key)
     obs = source if isinstance(source, pd.DataFrame) else source.obs
     places = [i for i, there in enumerate(obs.columns) if str(there) == key]
     if not places:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed, missing_key
 
 from .features import identifier_kind
 
@@ -36,12 +36,6 @@ def read_table(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     """Return a table of names; files are read as text, and only empty fields are missing."""
     if isinstance(table, pd.DataFrame):
         return table
-    if not isinstance(table, str | Path):
-        msg = (
-            f"`table` must be a DataFrame, the path of a .tsv or .csv file, or None, got {type(table).__name__}. "
-            "A dict becomes a table by pd.DataFrame(list(pairs.items()), columns=['old', 'new'])."
-        )
-        raise TypeError(msg)
     path = Path(table)
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     if ending not in _SEPARATORS:
@@ -67,8 +61,6 @@ def choose_columns(
     table: pd.DataFrame, names: np.ndarray, source: str | None, target: str | None, *, own: bool
 ) -> tuple[str, str]:
     """Return the column to look names up in and the column to take names from."""
-    check_text("source", source, optional=True)
-    check_text("target", target, optional=True)
     columns = [column for column in table.columns if isinstance(column, str)]
     if own and (source is None or target is None):
         what = "`source`" if source is None else "`target`"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, missing_key
+from omicstl._core.checks import missing_key
 
 from . import adata as reader
 from .blocks import row_source
@@ -26,7 +26,6 @@ def read_obsm(adata: AnnData, key: str) -> reader.Expression:
     their number. `KeyError` if there is no such matrix, `TypeError` or `ValueError` if it is none.
     """
     reader.check_adata(adata)
-    check_text("obsm", key)
     if key not in adata.obsm:
         raise missing_key(key, "adata.obsm", [str(name) for name in adata.obsm])
     where = f"adata.obsm[{key!r}]"

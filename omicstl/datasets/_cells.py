@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from omicstl._core.public import public
+
 from ._files import data_file
 
 
+@public
 def pbmc_citeseq() -> ad.AnnData:
     """
     Blood cells of two runs with RNA and 14 surface proteins counted (CITE-seq), for models of counts.

@@ -6,6 +6,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from omicstl._core.public import public
+
 from ._files import data_file
 
 _STEP = np.float32(1 / 32)  # the values are whole multiples of it
@@ -31,6 +33,7 @@ def _load(name: str) -> ad.AnnData:
     return ad.AnnData(x, obs=obs, var=var)
 
 
+@public
 def sle_pediatric() -> ad.AnnData:
     """
     Whole blood of children with lupus and of healthy children, the compendium to learn from :cite:p:`Banchereau2016`.
@@ -73,6 +76,7 @@ def sle_pediatric() -> ad.AnnData:
     return _load("sle_pediatric.npz")
 
 
+@public
 def sle_adult() -> ad.AnnData:
     """
     Whole blood of adults with lupus and of healthy adults, with cells counted by flow cytometry :cite:p:`Chiche2014`.

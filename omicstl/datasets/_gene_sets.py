@@ -6,6 +6,7 @@ from functools import lru_cache
 from importlib.resources import as_file
 
 from omicstl._core.checks import check_choice
+from omicstl._core.public import public
 from omicstl._data.gmt import GmtSet, parse_gmt
 
 from ._files import data_file
@@ -19,6 +20,7 @@ def _collection(name: str) -> tuple[GmtSet, ...]:
         return tuple(parse_gmt(path))
 
 
+@public
 def gene_sets(*names: str) -> dict[str, list[str]]:
     """
     Gene sets that come with the package, as human gene symbols.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from omicstl._core.public import public
 from omicstl._data.identifiers import bundled_identifiers
 
 
+@public
 def gene_identifiers() -> pd.DataFrame:
     """
     Human gene symbols and their Ensembl ids, one to one.

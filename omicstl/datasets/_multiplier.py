@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from omicstl._core.public import public
+
 from ._files import data_file
 
 
+@public
 def multiplier_scores() -> pd.DataFrame:
     """
     Scores of the recount2 model of MultiPLIER for samples of `sle_pediatric`, as published :cite:p:`Taroni2019`.

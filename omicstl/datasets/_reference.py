@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from omicstl._core.log import info, warn
+from omicstl._core.public import public
 from omicstl._core.settings import settings
 
 from ._cohorts import sle_pediatric
@@ -30,6 +31,7 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
+@public
 def blood_reference(*, progress: bool | None = None) -> Model:
     """
     Pathway factors of whole blood, ready to project a cohort onto.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 
@@ -41,6 +42,7 @@ class PathwayTruth(NamedTuple):
     gene_sets: dict[str, list[str]]
 
 
+@public
 def simulate_pathways(
     n_obs: int = 60,
     n_vars: int = 500,

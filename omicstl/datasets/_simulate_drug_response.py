@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_choice, check_number
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 
@@ -65,6 +66,7 @@ class DrugResponseTruth(NamedTuple):
     offset: np.ndarray
 
 
+@public
 def simulate_drug_response(
     n_lines: int = 800,
     n_cells: int = 1000,

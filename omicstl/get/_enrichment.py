@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from omicstl._core.checks import check_number, check_text, listed, missing_key
+from omicstl._core.checks import check_number, listed, missing_key
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _KIND = "enrichment"
 
 
+@public
 def enrichment(
     adata: AnnData, factor: str | None = None, *, key: str | None = None, max_fdr: float | None = None
 ) -> pd.DataFrame:
@@ -61,7 +63,6 @@ def enrichment(
     >>> bool(otl.get.enrichment(adata, max_fdr=0.01)["p"].is_monotonic_increasing)
     True
     """
-    check_text("factor", factor, optional=True)
     if max_fdr is not None:
         check_number("max_fdr", max_fdr, low=0, high=1)
     found = _key(adata, key)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import listed
+from omicstl._core.public import public
 from omicstl._data.results import TEST_KIND, factor_names, key_of_test, score_key, stability_of
 from omicstl.models.factors import annotation
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SHORT = 30
 
 
+@public
 def factors(adata: AnnData, key: str | None = None, *, test: str | None = None) -> AnnData:
     """Scores of a fit or a projection as an AnnData of observations × factors, for any plot and test of scanpy.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from omicstl._core.public import public
 from omicstl.models.factors import annotation
 
 from ._model import model
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from omicstl.models.base import Model
 
 
+@public
 def loadings(adata: AnnData | Model | str | Path, key: str | None = None) -> pd.DataFrame:
     """Loadings of a fitted model as a table, genes × factors.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omicstl._core.checks import listed, missing_key
+from omicstl._core.public import public
 from omicstl._data import store
 from omicstl._data.adata import check_adata, read_uns
 from omicstl.models import base, kinds
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _CONCAT = "ad.concat drops or merges `uns`: join with merge='same', uns_merge='same', or take the model before joining"
 
 
+@public
 def model(adata: AnnData | Model | str | Path, key: str | None = None) -> Model:
     """Take a fitted model out of an AnnData, or out of a model file.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omicstl._core.checks import check_text, missing_key
+from omicstl._core.checks import missing_key
+from omicstl._core.public import public
 from omicstl._data.results import key_of_test
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public
 def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, test: str | None = None) -> pd.DataFrame:
     """
     Table of a test over factors, the smallest p-value first.
@@ -52,7 +54,6 @@ def rank_factors_groups_df(adata: AnnData, contrast: str | None = None, *, test:
     (5, 13)
     """
     found = key_of_test(adata, test)
-    check_text("contrast", contrast, optional=True)
     table = adata.uns[found]["table"]
     if contrast is not None:
         names = table["contrast"].astype(str)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed, missing_key
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _CALLS = ("sensitive", "resistant", "uncertain")
 
 
+@public
 def response(adata: AnnData, key: str | None = None) -> pd.DataFrame:
     """
     Table of predicted responses: scores, their standard deviations and calls, cells by drugs.
@@ -56,7 +58,6 @@ def response(adata: AnnData, key: str | None = None) -> pd.DataFrame:
     import pandas as pd
 
     check_adata(adata)
-    check_text("key", key, optional=True)
     there = sorted(
         name
         for name, entry in adata.uns.items()

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._data.results import score_key
 from omicstl.models.factors import annotation
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from omicstl.models.base import Model
 
 
+@public
 def summary(
     adata: AnnData | Model | str | Path, key: str | None = None, *, max_fdr: float | None = None
 ) -> pd.DataFrame:

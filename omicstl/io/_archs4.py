@@ -14,6 +14,7 @@ from anndata import AnnData
 from omicstl._core.checks import listed
 from omicstl._core.log import info, warn
 from omicstl._core.optional import need
+from omicstl._core.public import public
 from omicstl._core.random import Streams, streams
 from omicstl._data.blocks import block_rows
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _KEY = "archs4"
 
 
+@public
 def read_archs4(
     path: str | Path,
     *,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_number, check_text, listed
+from omicstl._core.checks import check_number, listed
 from omicstl._core.log import warn
 
 from ._archs4_file import Layout, read_field, read_numbers
@@ -98,9 +97,6 @@ def choose(file: h5py.File, found: Layout, asked: Rules, priority: np.random.Gen
 def _wanted(samples: object) -> list[str] | None:
     if samples is None:
         return None
-    if isinstance(samples, (str, bytes)) or not isinstance(samples, Iterable):
-        msg = f"`samples` must be a list of GEO accessions, got {samples!r}. Text to look for is `pattern`."
-        raise TypeError(msg)
     names = list(samples)
     if not names or not all(isinstance(name, str) for name in names):
         msg = f"`samples` must hold at least one accession such as 'GSM1158284', and text alone, got {listed(names)}."
@@ -109,7 +105,6 @@ def _wanted(samples: object) -> list[str] | None:
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    check_text("pattern", pattern, optional=True)
     if pattern is None:
         return None
     if not pattern:

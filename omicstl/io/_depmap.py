@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import listed
 from omicstl._core.log import ScaleWarning, info, warn
+from omicstl._core.public import public
 
 from ._depmap_match import Matches, match_lines
 from ._screen_tables import column_names, existing, gene, header, parse, stripped, text_columns, wrong_file
@@ -30,6 +31,7 @@ _COLUMNS = {
 }
 
 
+@public
 def read_depmap(expression: str | Path, models: str | Path, *, response: AnnData | None = None) -> AnnData:
     r"""
     Read the expression of DepMap's cell lines (CCLE) :cite:p:`Ghandi2019`, with a drug screen of the same lines.
@@ -93,9 +95,6 @@ def read_depmap(expression: str | Path, models: str | Path, *, response: AnnData
     >>> lines.uns["ln_ic50_names"].tolist(), lines.obsm["ln_ic50"].tolist()
     (['Erlotinib'], [[1.5]])
     """
-    if response is not None and not isinstance(response, AnnData):
-        msg = f"`response` must be an AnnData of `io.read_gdsc`, got {type(response).__name__}."
-        raise TypeError(msg)
     files, described = existing(expression, "expression"), existing(models, "models")
     known = _models(described)
     x, names, columns = _expression(files)

@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import listed
 from omicstl._core.log import info
+from omicstl._core.public import public
 
 from ._screen_tables import column_names, existing, numbers, stripped, text_columns, wrong_file
 
@@ -20,6 +21,7 @@ _OF_LINES = {"SANGER_MODEL_ID": "sanger_model_id", "COSMIC_ID": "cosmic_id", "TC
 _OF_DRUGS = {"DRUG_ID": "drug_id", "PUTATIVE_TARGET": "target", "PATHWAY_NAME": "pathway", "DATASET": "dataset"}
 
 
+@public
 def read_gdsc(path: str | Path) -> AnnData:
     r"""
     Read the fitted dose responses of GDSC :cite:p:`Yang2013` into a table of cell lines × drugs.

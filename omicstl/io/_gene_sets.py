@@ -8,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from omicstl._core.checks import missing_key
+from omicstl._core.public import public
 from omicstl._data.genesets import gene_lists
 from omicstl._data.gmt import GmtSet, dump_gmt, parse_gmt
 
 
+@public
 def read_gmt(path: str | Path) -> dict[str, list[str]]:
     """
     Read gene sets from a GMT file: a name, a description and genes in each line, separated by tabs.
@@ -48,6 +50,7 @@ def read_gmt(path: str | Path) -> dict[str, list[str]]:
     return {item.name: item.genes for item in parse_gmt(path)}
 
 
+@public
 def write_gmt(
     path: str | Path,
     gene_sets: Mapping[str, Iterable[str]] | pd.DataFrame | str | Path,

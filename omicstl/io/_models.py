@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_number, listed
+from omicstl._core.public import public
 from omicstl._data import store
 from omicstl.models import base, kinds
 from omicstl.models.factors.factor_table import FactorTable
 
 
+@public
 def write_model(path: str | Path, model: base.Model) -> None:
     """
     Write a fitted model to a file that can be kept, shared and read again by every later version.
@@ -54,13 +56,10 @@ def write_model(path: str | Path, model: base.Model) -> None:
     >>> otl.io.read_model(path).features.tolist()
     ['CD19', 'CD3E']
     """
-    given: object = model
-    if not isinstance(given, base.Model):
-        msg = f"`model` must be a fitted model, got {type(given).__name__}. Take it out first: otl.get.model(adata)."
-        raise TypeError(msg)
     store.write_model(path, model.to_dict())
 
 
+@public
 def read_model(path: str | Path) -> base.Model:
     """
     Read a model that `write_model`, or a fit with ``model_path``, has written.
@@ -99,6 +98,7 @@ def read_model(path: str | Path) -> base.Model:
     return found
 
 
+@public
 def factor_table(table: pd.DataFrame, *, penalty: float) -> FactorTable:
     r"""
     Make a model of a published table of loadings, to project onto.

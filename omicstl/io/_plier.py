@@ -10,6 +10,7 @@ import pandas as pd
 
 from omicstl._core.log import ScaleWarning, info, warn
 from omicstl._core.optional import need
+from omicstl._core.public import public
 from omicstl.models.factors.plier import published
 
 from . import _plier_tables as tables, _rds
@@ -23,6 +24,7 @@ CENTRED = 0.1  # SD; the mean of every factor's scores is 0 where rows were z-sc
 PARTS = ("Z", "U", "B", "C", "L1", "L2", "L3", "heldOutGenes", "summary")
 
 
+@public
 def read_plier(path: str | Path) -> PlierModel:
     r"""
     Read a PLIER result that somebody fitted in R and published, as a model to project onto :cite:p:`Mao2019`.
@@ -103,9 +105,6 @@ def read_plier(path: str | Path) -> PlierModel:
     >>> otl.io.read_plier(folder).loadings.shape
     (2, 2)
     """
-    if not isinstance(path, str | Path):
-        msg = f"`path` must be the path of an .rds file or of a folder of tables, got {type(path).__name__}."
-        raise TypeError(msg)
     source = Path(path)
     if not source.exists():
         msg = f"There is no file or folder {str(source)!r}."

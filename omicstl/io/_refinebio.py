@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_flag, check_text, listed, near_miss
+from omicstl._core.checks import check_choice, listed, near_miss
 from omicstl._core.log import ScaleWarning, info, warn
+from omicstl._core.public import public
 
 from ._refinebio_folder import Table, Values, description, read_metadata, read_values, tables
 
@@ -19,6 +20,7 @@ _KEY = "refinebio"
 _LOG_HIGHEST = 100.0  # of a logarithm of expression
 
 
+@public
 def read_refinebio(
     path: str | Path,
     *,
@@ -92,8 +94,6 @@ def read_refinebio(
     (['female', 'male'], [[1.5], [2.5]])
     """
     check_choice("join", join, ("inner", "outer"))
-    check_text("organism", organism, optional=True)
-    check_flag("annotations", annotations)
     wanted = _wanted(samples)
     folder = _folder(path)
     about = description(folder)
@@ -138,9 +138,6 @@ def read_refinebio(
 def _wanted(samples: object) -> set[str] | None:
     if samples is None:
         return None
-    if isinstance(samples, (str, bytes)) or not isinstance(samples, Iterable):
-        msg = f"`samples` must be a list of accessions, got {samples!r}."
-        raise TypeError(msg)
     names = list(samples)
     if not names or not all(isinstance(name, str) for name in names):
         msg = f"`samples` must hold at least one accession such as 'GSM1158284', and text alone, got {listed(names)}."

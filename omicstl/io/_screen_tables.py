@@ -30,9 +30,6 @@ _KNOWN = {
 
 def existing(path: object, name: str) -> Path:
     """Return the path of a file, or say that there is none."""
-    if not isinstance(path, (str, Path)):
-        msg = f"`{name}` must be a path, got {path!r} of type {type(path).__name__}."
-        raise TypeError(msg)
     found = Path(path).expanduser()
     if found.is_dir():
         msg = f"`{name}` is the folder {str(found)!r}. Pass a file."

@@ -10,11 +10,13 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._data.results import factor_names, score_key
 
 KINDS = ("vae", "deepprofile")
 
 
+@public
 def active_units(adata: AnnData, key: str | None = None, *, threshold: float = 0.01) -> pd.DataFrame:
     r"""
     Report which latent units of a network carry anything :cite:p:`Burda2016`.

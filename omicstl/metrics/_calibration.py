@@ -10,11 +10,13 @@ from anndata import AnnData
 from scipy.special import ndtri
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl.kernels import similarity
 
 from ._truth import planted
 
 
+@public
 def calibration(
     adata: AnnData,
     truth: pd.DataFrame | np.ndarray,

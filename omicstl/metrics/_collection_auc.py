@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_number, listed
 from omicstl._core.log import info, warn
+from omicstl._core.public import public
 from omicstl._data import genesets
 from omicstl.kernels import enrichment
 from omicstl.models.base import Model
@@ -19,6 +20,7 @@ from omicstl.models.base import Model
 from ._models import resolve
 
 
+@public
 def collection_auc(
     adata: AnnData | Model | str | Path,
     gene_sets: dict[str, list[str]] | pd.DataFrame | str | Path,

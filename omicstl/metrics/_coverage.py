@@ -9,8 +9,10 @@ from anndata import AnnData
 
 from omicstl import get
 from omicstl._core.checks import check_number, missing_key
+from omicstl._core.public import public
 
 
+@public
 def coverage(adata: AnnData, key: str | None = None, *, fdr: float = 0.05) -> pd.Series:
     """
     Count the pathways and the factors that a fit could put together :cite:p:`Taroni2019`.

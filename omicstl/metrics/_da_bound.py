@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from anndata import AnnData
 
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.models.shift import bound
@@ -42,6 +43,7 @@ class Bound(NamedTuple):
     target_error: float
 
 
+@public
 def da_bound(
     adata: AnnData,
     *,

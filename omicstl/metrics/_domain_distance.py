@@ -9,6 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_number
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import domain_distance as kernel, mmd
@@ -41,6 +42,7 @@ class DomainDistance(NamedTuple):
     p: float
 
 
+@public
 def domain_distance(
     adata: AnnData,
     *,

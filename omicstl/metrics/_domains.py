@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.checks import check_number, check_text, listed
+from omicstl._core.checks import check_number, listed
 from omicstl._core.log import TransferWarning
 from omicstl._data import adata as reader, classes, columns
 from omicstl._data.obsm import read_obsm
@@ -59,13 +59,6 @@ def sides(
     reader.check_adata(adata)
     column = columns.groups(adata, domain_key, argument="domain_key", category=TransferWarning)
     names, where = column.levels, column.where
-    if isinstance(source, str):
-        msg = f"`source` must be a list of domains, got {source!r}. Write source=[{source!r}]."
-        raise TypeError(msg)
-    if source is not None and (not isinstance(source, Iterable) or not all(isinstance(name, str) for name in source)):
-        msg = f"`source` must be a list of domains, which are strings, got {source!r}. Domains of {where}: {listed(names, limit=20)}."
-        raise TypeError(msg)
-    check_text("target", target, optional=True)
     source = None if source is None else [classes.check_domain(name, column) for name in source]
     target = None if target is None else classes.check_domain(target, column)
     if target is None:

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from omicstl._core.public import public
 from omicstl.kernels import similarity
 
 from ._truth import planted
 
 
+@public
 def factor_recovery(adata: AnnData, truth: pd.DataFrame | np.ndarray, *, key: str | None = None) -> pd.DataFrame:
     """
     Score how well a fit has recovered planted factors: each by a factor of its own, and by all factors together.

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_number
 from omicstl._core.log import ConvergenceWarning, TransferWarning, warn
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import domain_distance
@@ -44,6 +45,7 @@ class ImportanceWeights(NamedTuple):
     auroc: float
 
 
+@public
 def importance_weights(
     adata: AnnData,
     *,

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_number
 from omicstl._core.log import TransferWarning, warn
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.models.shift.label_shift import METHODS, estimate
@@ -40,6 +41,7 @@ class LabelShift(NamedTuple):
     p: float
 
 
+@public
 def label_shift(
     adata: AnnData,
     *,

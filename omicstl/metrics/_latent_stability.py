@@ -7,6 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.features import match_features
@@ -17,6 +18,7 @@ SHARE = 0.99  # of the variance, in SVCCA
 LEAST = 10
 
 
+@public
 def latent_stability(
     a: AnnData,
     b: AnnData,

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_choice
+from omicstl._core.public import public
 from omicstl._data.features import match_features, no_overlap_message
 from omicstl._data.results import factor_names, score_key
 from omicstl.kernels import matching
@@ -24,6 +25,7 @@ class _Side(NamedTuple):
     values: np.ndarray
 
 
+@public
 def match_factors(
     a: AnnData | Model | str | Path,
     b: AnnData | Model | str | Path,

@@ -13,9 +13,6 @@ from omicstl.models.base import Model
 
 def resolve(source: AnnData | Model | str | Path, key: str | None, name: str) -> Any:
     """Return the model itself, the one of an AnnData, or the one in a file."""
-    if not isinstance(source, (AnnData, Model, str, Path)):
-        msg = f"`{name}` must be an AnnData, a fitted model or the path of one, got {type(source).__name__}."
-        raise TypeError(msg)
     if key is not None and not isinstance(source, AnnData):
         msg = f"The key {key!r} was given, but `{name}` is no AnnData and has no keys. Leave the key out."
         raise ValueError(msg)

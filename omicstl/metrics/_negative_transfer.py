@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_number, check_text, listed, missing_key
+from omicstl._core.checks import check_choice, check_number, listed, missing_key
 from omicstl._core.log import DesignWarning, TransferWarning, warn
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import columns
@@ -49,6 +50,7 @@ class NegativeTransfer(NamedTuple):
     n_obs: int
 
 
+@public
 def negative_transfer(
     adata: AnnData,
     *,
@@ -184,7 +186,6 @@ def negative_transfer(
 
 def _score(adata: AnnData, key: str, argument: str, label: _domains.Labels) -> tuple[np.ndarray, bool]:
     """Numbers (n,) or probabilities (n, classes), NaN where missing, and whether they are named classes."""
-    check_text(argument, key)
     if key in adata.obsm:
         table = read_obsm(adata, key).rows.take(np.arange(adata.n_obs)).astype(np.float64)
         if not label.names and table.shape[1] != 1:

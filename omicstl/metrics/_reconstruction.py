@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_choice
+from omicstl._core.public import public
 from omicstl._data import adata as reader
 from omicstl._data.features import match_features, no_overlap_message
 from omicstl._data.results import score_key
@@ -20,6 +21,7 @@ from omicstl.models.base import Model
 from ._models import resolve
 
 
+@public
 def reconstruction(
     adata: AnnData,
     reference: AnnData | Model | str | Path | None = None,

@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl.kernels import enrichment, replicability
 
 from ._replication_input import check_comparable, side
@@ -30,6 +31,7 @@ class Replication(NamedTuple):
     factors: pd.DataFrame
 
 
+@public
 def replication(
     a: AnnData,
     b: AnnData,

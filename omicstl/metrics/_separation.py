@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from omicstl import get
 from omicstl._core.checks import check_number, listed, near_miss
+from omicstl._core.public import public
 from omicstl._data.results import factor_names, score_key
 from omicstl.models.base import Model
 
@@ -46,6 +47,7 @@ class Separation(NamedTuple):
     second_auc: float
 
 
+@public
 def separation(
     adata: AnnData | Model | str | Path,
     first: Sequence[str],
@@ -126,9 +128,6 @@ def separation(
 
 
 def _members(argument: str, names: Sequence[str], known: list[str]) -> list[str]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        msg = f"`{argument}` must be a list of names of gene sets, got {names!r}. Write ['SET A', 'SET B']."
-        raise TypeError(msg)
     chosen = list(dict.fromkeys(names))
     if not chosen:
         msg = f"`{argument}` is empty. Name at least one gene set; tested are {listed(known)}."

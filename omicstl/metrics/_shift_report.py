@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.models.shift import kinds
@@ -39,6 +40,7 @@ class ShiftReport(NamedTuple):
     table: pd.DataFrame
 
 
+@public
 def shift_report(
     adata: AnnData,
     *,

@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from omicstl._core.checks import check_choice, check_number
 from omicstl._core.log import ConvergenceWarning, warn
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl.kernels import logme as kernel
@@ -42,6 +43,7 @@ class Transferability(NamedTuple):
     n_obs: int
 
 
+@public
 def transferability(
     adata: AnnData,
     *,

@@ -66,9 +66,6 @@ def _values(adata: AnnData, truth: pd.DataFrame | np.ndarray) -> tuple[np.ndarra
             msg = f"The index of `truth` {what}. Its rows must be adata.obs_names, in any order."
             raise ValueError(msg)
         return truth.loc[adata.obs_names].to_numpy(dtype=np.float64), [str(name) for name in truth.columns]
-    if not isinstance(truth, np.ndarray):
-        msg = f"`truth` must be an array or a DataFrame, observations × planted factors, got {type(truth).__name__}."
-        raise TypeError(msg)
     if truth.ndim != 2 or len(truth) != adata.n_obs or not truth.shape[1]:
         msg = f"`truth` must have a row for each of adata's {adata.n_obs} observations and a column for each planted factor, got shape {truth.shape}."
         raise ValueError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omicstl._core.checks import check_number, listed, missing_key
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata
 
 from ._style import ACCENT, INK, axes, colour_bar, one_sided, two_sided
@@ -22,6 +23,7 @@ SUFFIX = "_attributions"
 LONGEST = 150.0  # points of an upright name
 
 
+@public
 def attributions(
     adata: AnnData,
     key: str | None = None,
@@ -126,9 +128,6 @@ def _read(adata: AnnData, key: str | None) -> tuple[np.ndarray, list[str]]:
 
 
 def _numbers(columns: Sequence[str], names: list[str]) -> list[int]:
-    if isinstance(columns, str):
-        msg = f"`columns` must be a list of names, got {columns!r}. Pass columns=[{columns!r}]."
-        raise TypeError(msg)
     if not len(columns):
         msg = "`columns` is empty. Name at least one, or leave it out for the first factors."
         raise ValueError(msg)

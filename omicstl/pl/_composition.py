@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import missing_key
+from omicstl._core.public import public
 
 from ._networks import size_colours, table_of
 from ._style import INK, axes, clean, legend_below, mix
@@ -25,6 +26,7 @@ SPLIT = 0.60  # where the shares end, in widths of the Axes
 NODES, STABILITY = (0.64, 0.77), (0.82, 0.99)
 
 
+@public
 def composition(
     adata: AnnData, key: str | None = None, *, rows: Sequence[str] | None = None, ax: Axes | None = None
 ) -> Axes:
@@ -113,9 +115,6 @@ def _shares(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chosen(rows: Sequence[str], names: list[str]) -> np.ndarray:
-    if isinstance(rows, str):
-        msg = f"`rows` must be a list of names, got {rows!r}. Pass rows=[{rows!r}]."
-        raise TypeError(msg)
     if not len(rows):
         msg = "`rows` is empty. Name at least one, or leave it out for all."
         raise ValueError(msg)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import check_number, missing_key
+from omicstl._core.public import public
 from omicstl._data.results import factor_names, score_key
 
 from ._card_parts import draw_gauge, gauge_words, gauges_of, set_rows
@@ -16,7 +17,7 @@ from ._card_read import genes_of, same_factor, values_of
 from ._loadings import gene_bars, member_patches
 from ._read import find_test
 from ._replication import cohort_names
-from ._style import INK, check_axes, mix
+from ._style import INK, mix
 from ._text import HINTED, LEAST_FONT, fitted, room, spoken, text_width
 from ._values import Values, draw_values, sentences, ticks_of
 
@@ -30,6 +31,7 @@ SIZE = (8.3, 5.8)  # inches
 LEADING = 1.32
 
 
+@public
 def factor_card(
     adata: AnnData,
     factor: str,
@@ -143,7 +145,6 @@ def _page(ax: Axes | None) -> Axes:
         import matplotlib.pyplot as plt
 
         ax = plt.figure(figsize=SIZE).add_axes((0.035, 0.035, 0.93, 0.935))
-    check_axes(ax)
     ax.set_axis_off()
     figure = ax.get_figure(root=True)
     if figure is not None and figure.get_layout_engine() is not None:

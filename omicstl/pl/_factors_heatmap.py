@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import check_number, missing_key
+from omicstl._core.public import public
 from omicstl._data.columns import check_any, numbers
 from omicstl._data.results import factor_names, score_key
 
@@ -23,6 +24,7 @@ LIMIT = 2.5  # standard deviations at which colours end
 AROUND = 95
 
 
+@public
 def factors_heatmap(
     adata: AnnData,
     *,
@@ -147,9 +149,6 @@ def _with_value(adata: AnnData, column: str, scores: np.ndarray) -> tuple[np.nda
 
 
 def _named(rows: Sequence[str], there: list[str]) -> list[str]:
-    if isinstance(rows, str):
-        msg = f"`rows` must be a list of names, got {rows!r}. Pass rows=[{rows!r}]."
-        raise TypeError(msg)
     chosen = [str(name) for name in rows]
     if not chosen:
         msg = "`rows` is empty. Name at least one, or leave it out for those that differ by the test."

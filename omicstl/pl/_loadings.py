@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl import get
-from omicstl._core.checks import check_number, check_text, missing_key
+from omicstl._core.checks import check_number, missing_key
+from omicstl._core.public import public
 
 from ._style import ACCENT, GREY, axes, clean, legend_below
 from ._text import cell, fitted, points, row_font, rows_that_fit, set_title, set_xlabel, text_width
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 AROUND = 100  # points for the title, and for what stands below
 
 
+@public
 def loadings(
     adata: AnnData | Model | str | Path,
     factor: str,
@@ -80,7 +82,6 @@ def loadings(
     10
     """
     check_number("n_genes", n_genes, low=1, integer=True)
-    check_text("gene_set", gene_set, optional=True)
     model: Any = get.model(adata, key)
     names = [str(name) for name in model.names]
     if factor not in names:

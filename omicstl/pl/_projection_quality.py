@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import check_choice, missing_key
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata
 
 from ._style import ACCENT, DEEP, INK, axes, clean, only
@@ -34,6 +35,7 @@ INTERPRETABLE = 0.8
 AROUND = 80  # points for the title, and for what stands below
 
 
+@public
 def projection_quality(adata: AnnData, key: str | None = None, *, of: str = "samples", ax: Axes | None = None) -> Axes:
     """
     Draw what speaks for and against a projection.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._data.results import key_of_test
 
 from ._read import chosen, higher_in
@@ -33,6 +34,7 @@ MOST_CONTRASTS = 4
 AROUND = 100  # points for the title, and for what stands below
 
 
+@public
 def rank_factors_groups(
     adata: AnnData, contrast: str | None = None, *, test: str | None = None, n_factors: int = 20, ax: Axes | None = None
 ) -> Axes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed, missing_key
 from omicstl._data.columns import check_any, level_name, read_column
 from omicstl._data.results import TEST_KIND, key_of_test
 
@@ -86,7 +86,6 @@ def chosen(table: pd.DataFrame, contrast: str | None) -> list[str]:
     there = list(dict.fromkeys(str(name) for name in table["contrast"]))
     if contrast is None:
         return there
-    check_text("contrast", contrast)
     if contrast not in there:
         raise missing_key(contrast, "the contrasts of the test", there)
     return [contrast]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_number, missing_key
+from omicstl._core.public import public
 
 from ._place import place_labels
 from ._style import ACCENT, DEEP, EMPTY, INK, axes, clean, legend_below, mix
@@ -21,6 +22,7 @@ COLUMNS = ("factor", "effect_a", "effect_b", "finding", "replicated")
 NUMBERS = ("n_findings", "n_replicated", "sign_agreement", "sign_agreement_low", "sign_agreement_high")
 
 
+@public
 def replication(
     result: Any, *, cohorts: Sequence[str] | None = None, n_labels: int = 12, ax: Axes | None = None
 ) -> Axes:

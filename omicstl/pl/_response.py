@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed, missing_key
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata
 
 from ._read import groups_of
@@ -36,6 +37,7 @@ class Response(NamedTuple):
     words: str  # how it was predicted, and what was thought of it
 
 
+@public
 def response(
     adata: AnnData,
     key: str | None = None,
@@ -121,7 +123,6 @@ def _key(adata: AnnData, key: str | None) -> str:
     there = [str(name) for name, entry in adata.uns.items() if isinstance(entry, Mapping) and "drugs" in entry]
     there = [name for name in there if f"{name}_score" in adata.obs or f"{name}_response" in adata.obsm]
     if key is not None:
-        check_text("key", key)
         if key not in there:
             raise missing_key(key, "the predicted responses of adata", there)
         return key
@@ -140,7 +141,6 @@ def _read(adata: AnnData, key: str, drug: str | None) -> Response:
         msg = f"The response {key!r} has {len(names)} drugs: {listed(names, 3)}. Say which one: drug={names[0]!r}."
         raise KeyError(msg)
     drug = names[0] if drug is None else drug
-    check_text("drug", drug)
     if drug not in names:
         raise missing_key(drug, f"the drugs of {key!r}", names)
     words = _words(adata, key, drug)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._data.results import factor_names, score_key, stability_of
 
 from ._style import DEEP, GREY, INK, axes, clean, legend_below, mix
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 REPRODUCED = 0.9
 
 
+@public
 def stability(adata: AnnData, key: str | None = None, *, n_factors: int = 40, ax: Axes | None = None) -> Axes:
     """
     Draw which factors come back when the fit is repeated.

@@ -25,20 +25,10 @@ FDR = 0.05
 def axes(ax: Axes | None, width: float, height: float) -> Axes:
     """Return `ax`, or the Axes of a new figure of that size in inches."""
     if ax is not None:
-        check_axes(ax)
         return ax
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
-def check_axes(ax: Any) -> None:
-    """Refuse what cannot be drawn into."""
-    from matplotlib.axes import Axes
-
-    if not isinstance(ax, Axes):
-        msg = f"`ax` must be matplotlib Axes or None, got {type(ax).__name__}. Pass one of them, e.g. ax=axes[0]."
-        raise TypeError(msg)
 
 
 def clean(ax: Axes, *, left: bool = True) -> None:

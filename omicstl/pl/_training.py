@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import missing_key
+from omicstl._core.public import public
 
 from ._networks import NETWORKS, size_colours, table_of
-from ._style import INK, check_axes, clean, mix
+from ._style import INK, clean, mix
 from ._text import LEAST_FONT, fitted, plural, room, text_width
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ LEAST = (95.0, 62.0)  # points of a panel's width and height
 LEADING = 1.32
 
 
+@public
 def training(adata: AnnData, key: str | None = None, *, ax: Axes | None = None) -> Axes:
     """
     Draw how networks were trained: loss, reconstruction and divergence of every member, epoch by epoch.
@@ -176,7 +178,6 @@ def _page(ax: Axes | None, n_panels: int) -> Axes:
 
         height = HEIGHTS[n_panels > 3]
         ax = plt.figure(figsize=(WIDTH, height)).add_axes((0.03, 0.15 / height, 0.94, 1 - 0.3 / height))
-    check_axes(ax)
     ax.set_axis_off()
     figure: Any = ax.get_figure(root=True)
     if figure.get_layout_engine() is not None:

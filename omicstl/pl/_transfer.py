@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.checks import check_choice, missing_key
+from omicstl._core.public import public
 
 from ._style import ACCENT, DEEP, INK, axes, clean, legend_below, mix
 
@@ -20,6 +21,7 @@ MARKERS = "osv^<>ph"
 FEW = 5  # a median of fewer draws is marked as such
 
 
+@public
 def transfer(table: pd.DataFrame, *, show: str = "named", ax: Axes | None = None) -> Axes:
     """
     Draw what a transferred model knows beside models of a cohort's own patients.
@@ -68,9 +70,6 @@ def transfer(table: pd.DataFrame, *, show: str = "named", ax: Axes | None = None
     >>> [text.get_text() for text in ax.texts]
     ['50', '100']
     """
-    if not isinstance(table, pd.DataFrame):
-        msg = f"`table` must be a DataFrame with the columns {COLUMNS}, got {type(table).__name__}."
-        raise TypeError(msg)
     for column in COLUMNS:
         if column not in table:
             raise missing_key(column, "the columns of `table`", table.columns)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omicstl._core.checks import missing_key
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata
 
 from ._factor_card import _page, _writer
@@ -35,6 +36,7 @@ LEADING = 1.25
 MOST_REASONS = 5
 
 
+@public
 def transfer_report(adata: AnnData, key: str | None = None, *, ax: Axes | None = None) -> Axes:
     """
     Draw the verdict on a transfer: the word, why, every check with its limit, and the plain baselines.

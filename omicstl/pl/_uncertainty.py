@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_text, missing_key
+from omicstl._core.checks import missing_key
+from omicstl._core.public import public
 from omicstl._data.columns import check_any, read_column
 from omicstl._data.results import factor_names, score_key
 
@@ -24,6 +25,7 @@ RASTERIZED = 3000
 PALEST = 0.16
 
 
+@public
 def uncertainty(
     adata: AnnData,
     key: str | None = None,
@@ -179,7 +181,6 @@ def _columns(names: list[str], pair: Sequence[str] | None, basis: str | None) ->
 
 
 def _embedding(adata: AnnData, basis: str) -> tuple[np.ndarray, list[str]]:
-    check_text("basis", basis)
     name = next((name for name in (basis, f"X_{basis}") if name in adata.obsm), None)
     if name is None:
         raise missing_key(basis, "adata.obsm", [str(one).removeprefix("X_") for one in adata.obsm])

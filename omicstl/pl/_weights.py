@@ -10,7 +10,8 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl import get
-from omicstl._core.checks import check_flag, check_number
+from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._data.results import factor_names, score_key
 
 from ._style import EMPTY, FDR, INK, axes, colour_bar, legend_below, one_sided
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 AROUND = 110  # points for the title, and for what stands below
 
 
+@public
 def weights(
     adata: AnnData | Model | str | Path,
     key: str | None = None,
@@ -83,7 +85,6 @@ def weights(
     >>> len(ax.get_xticks()) <= 5
     True
     """
-    check_flag("significant", significant)
     check_number("n_factors", n_factors, low=1, integer=True)
     check_number("sets_per_factor", sets_per_factor, low=1, integer=True)
     table = get.summary(adata, key)

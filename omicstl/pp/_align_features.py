@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omicstl import get
-from omicstl._core.checks import check_flag, listed
+from omicstl._core.checks import listed
 from omicstl._core.log import TransferWarning, info, warn
+from omicstl._core.public import public
 from omicstl._data import adata as reader
 from omicstl._data.commit import keep_variables
 from omicstl._data.features import check_overlap, match_features
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from omicstl.models.base import Model
 
 
+@public
 def align_features(
     adata: AnnData, reference: AnnData | Model | str | Path, *, key: str | None = None, copy: bool = False
 ) -> AnnData | None:
@@ -66,7 +68,6 @@ def align_features(
     >>> target.n_vars
     2
     """
-    check_flag("copy", copy)
     model = get.model(reference, key)
     names = reader.read(adata).var_names
     found = match_features(names, model.features)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from omicstl._core.checks import check_number, listed
 from omicstl._core.log import ConvergenceWarning, warn
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.settings import settings
 from omicstl._core.types import SeedLike
@@ -27,6 +28,7 @@ MANY_GENES = 10_000  # above, z-scores of few observations are kept in memory in
 FEWEST = 3  # observations
 
 
+@public
 def gene_modules(
     adata: AnnData,
     *,

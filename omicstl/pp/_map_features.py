@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_choice, check_flag, listed
+from omicstl._core.checks import check_choice, listed
 from omicstl._core.log import TransferWarning, info, warn
+from omicstl._core.public import public
 from omicstl._data.adata import check_adata, layer_names
 from omicstl._data.commit import Result, check_in_memory, check_target, replace_variables
 from omicstl._data.features import described, no_overlap_message
@@ -24,6 +25,7 @@ _FEW = 0.1
 _BUNDLED = {"table_name": "the table of Geneformer (Theodoris et al., 2023)", "table_citation": "Theodoris2023"}
 
 
+@public
 def map_features(
     adata: AnnData,
     table: pd.DataFrame | str | Path | None = None,
@@ -140,7 +142,6 @@ def map_features(
     check_adata(adata)
     check_in_memory(adata)
     check_target(adata, key_added, kind="map_features", copy=copy)
-    check_flag("keep_known", keep_known)
     check_choice("duplicates", duplicates, (None, *RULES))
     if 0 in adata.shape:
         msg = f"adata has {adata.n_obs} observations and {adata.n_vars} variables; at least one of each is needed."

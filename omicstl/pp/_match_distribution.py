@@ -10,6 +10,7 @@ import numpy as np
 from omicstl import get
 from omicstl._core.checks import check_choice
 from omicstl._core.log import info
+from omicstl._core.public import public
 from omicstl._data import adata as reader
 from omicstl._data.commit import Result, check_target, commit
 from omicstl._data.features import match_features, no_overlap_message
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 METHODS = {"quantile": match_quantiles, "linear": match_line}
 
 
+@public
 def match_distribution(
     adata: AnnData,
     reference: AnnData | Model | str | Path,

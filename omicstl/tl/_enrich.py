@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from omicstl import get
 from omicstl._core.checks import check_choice, check_number, listed
 from omicstl._core.log import info
+from omicstl._core.public import public
 from omicstl._data import genesets
 from omicstl._data.results import factor_names, score_key
 from omicstl._data.run import start
@@ -28,6 +29,7 @@ N_GENES = 10
 """Names of genes that a row of the table tells."""
 
 
+@public
 def enrich(
     adata: AnnData,
     gene_sets: str | Path | dict[str, list[str]] | pd.DataFrame,

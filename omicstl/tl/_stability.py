@@ -11,6 +11,7 @@ import pandas as pd
 from omicstl import get
 from omicstl._core.checks import check_number, listed, missing_key
 from omicstl._core.log import progress as progress_bar
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
@@ -29,6 +30,7 @@ REPRODUCED = 0.9
 SAME = 0.01  # largest change of a gene since the fit, in its standard deviations
 
 
+@public
 def stability(
     adata: AnnData,
     key: str | None = None,

@@ -79,8 +79,6 @@ def test_missing_layer():
     adata.layers["log1p"] = adata.X
     with pytest.raises(KeyError, match="'log1' not found in adata.layers. Did you mean 'log1p'"):
         read(adata, layer="log1")
-    with pytest.raises(TypeError, match="`layer` must be a string or None, got 3"):
-        read(adata, layer=3)
 
 
 def test_duplicated_names():

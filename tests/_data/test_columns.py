@@ -182,8 +182,6 @@ def test_names_of_columns():
     assert columns.read_column(table, "5").levels == ("3",)
     with pytest.raises(KeyError, match=r"'y' not found in reference.obs.*'x'"):
         columns.read_column(table, "y", name="reference")
-    with pytest.raises(TypeError, match="`batch_key` must be a string, got 3"):
-        columns.groups(table, 3, argument="batch_key")
 
 
 def test_groups_are_complete_and_not_measured():

@@ -270,8 +270,6 @@ def test_a_projection_never_replaces_a_fit():
 def test_target():
     with pytest.raises(TypeError, match="`adata` must be an AnnData"):
         check_target(3, "k")
-    with pytest.raises(TypeError, match="`copy` must be True or False"):
-        check_target(make(), "k", copy="yes")
 
 
 def test_what_nobody_else_holds_is_not_copied():

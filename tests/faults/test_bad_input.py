@@ -146,7 +146,7 @@ OPTIONS = {
     "init_scores": (np.ones((40, 4)), ValueError, [r"shape \(4, 40\)", r"got \(40, 4\)", "transpose"]),
     "init_scores ": (np.full((4, 40), np.nan), ValueError, ["NaN or infinite"]),
     "init_scores  ": (np.zeros((4, 40)), ValueError, ["4 factors of zeros"]),
-    "init_scores   ": ("svd", TypeError, ["array of real numbers"]),
+    "init_scores   ": ("svd", TypeError, ["a numpy array"]),
     "holdout_prior": ({"SET01": SETS["SET01"]}, ValueError, ["lacks 11 of the 12 gene sets", "fewer members"]),
     "holdout_prior ": ({k: [*v, "GENE001", "GENE002"] for k, v in SETS.items()}, ValueError, ["memberships that `gene_sets` lacks"]),
 }  # fmt: skip

@@ -190,7 +190,7 @@ def test_bad_expression(files, change, text):
 def test_nothing_matches(files, tmp_path):
     with pytest.raises(ValueError, match=r"No line of the screen \('X', 'Y'\) is among the lines"):
         otl.io.read_depmap(*files, response=screen(tmp_path / "screen.csv", ("X", "Y"), ("1", "2")))
-    with pytest.raises(TypeError, match="`response` must be an AnnData of `io.read_gdsc`, got str"):
+    with pytest.raises(TypeError, match="`response` must be an AnnData or None, got 'GDSC2.csv' of type str"):
         otl.io.read_depmap(*files, response="GDSC2.csv")
     models(files[1], ModelID=[IDS[0], *IDS])
     with pytest.raises(ValueError, match="describes 'ACH-000219' more than once"):

@@ -323,7 +323,7 @@ def test_binary_instead_of_text(download):
     ("options", "error", "words"),
     [
         ({"join": "left"}, ValueError, ["'inner', 'outer'"]),
-        ({"samples": "GSM1"}, TypeError, ["list of accessions"]),
+        ({"samples": "GSM1"}, TypeError, ["a list of names"]),
         ({"samples": []}, ValueError, ["at least one"]),
         ({"samples": [3]}, TypeError, ["text alone"]),
         ({"samples": ["GSM77"]}, ValueError, ["'GSM77' are not in the metadata"]),

@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said(factors, collection, reference):
         otl.metrics.collection_auc(factors, collection, min_genes=100)
     with pytest.raises(ValueError, match="`min_genes` must be >= 1"):
         otl.metrics.collection_auc(factors, collection, min_genes=0)
-    with pytest.raises(TypeError, match="`adata` must be an AnnData, a fitted model or the path of one"):
+    with pytest.raises(TypeError, match="`adata` must be an AnnData, a fitted model or a path"):
         otl.metrics.collection_auc(3, collection)
     projected = reference.copy()
     del projected.uns["plier"], projected.obsm["plier"], projected.varm["plier"]

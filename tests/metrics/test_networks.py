@@ -167,7 +167,7 @@ def test_recovery_refuses(pair) -> None:
         otl.metrics.factor_recovery(adata, pd.concat([table, table.iloc[:1]]))
     with pytest.raises(ValueError, match=r"150 observations and a column .* got shape \(100, 4\)"):
         otl.metrics.factor_recovery(adata, truth[:100])
-    with pytest.raises(TypeError, match="`truth` must be an array or a DataFrame"):
+    with pytest.raises(TypeError, match="`truth` must be a pandas.DataFrame or a numpy array, got list"):
         otl.metrics.factor_recovery(adata, truth.tolist())
     with pytest.raises(ValueError, match="at least 10"):
         otl.metrics.factor_recovery(adata[:9].copy(), truth[:9])

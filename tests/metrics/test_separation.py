@@ -114,7 +114,7 @@ def test_what_is_wrong_is_said(reference):
         otl.metrics.separation(adata, ["A set"], ["Bset"])
     with pytest.raises(ValueError, match="`first`: 'B.' not found"):  # no regular expression
         otl.metrics.separation(adata, ["B."], ["A set"])
-    with pytest.raises(TypeError, match="`first` must be a list of names of gene sets, got 'A set'"):
+    with pytest.raises(TypeError, match="`first` must be a list of names, got 'A set'"):
         otl.metrics.separation(adata, "A set", ["B.set"])
     with pytest.raises(ValueError, match="`second` is empty"):
         otl.metrics.separation(adata, ["A set"], [])

@@ -321,7 +321,7 @@ def test_replication_without_findings(replicated, ax) -> None:
 def test_replication_refuses(replicated, ax) -> None:
     with pytest.raises(TypeError, match="must be what otl.metrics.replication"):
         otl.pl.replication(replicated.factors, ax=ax)
-    with pytest.raises(TypeError, match="`cohorts` must be two names"):
+    with pytest.raises(TypeError, match="`cohorts` must be (two names|a list of names)"):
         otl.pl.replication(replicated, cohorts="children", ax=ax)
     with pytest.raises(KeyError, match="'effect_b' not found in the columns of result.factors"):
         otl.pl.replication(replicated._replace(factors=replicated.factors.drop(columns="effect_b")), ax=ax)

@@ -221,7 +221,7 @@ def test_refuses(tested, fitted, big) -> None:
         otl.pl.factor_card(query, factor, other=query, other_groupby="activity", ax=big)
     with pytest.raises(TypeError):
         otl.pl.factor_card(query, factor, other=query.obs, ax=big)
-    with pytest.raises(TypeError, match="`cohorts` must be two names"):
+    with pytest.raises(TypeError, match="`cohorts` must be (two names|a list of names)"):
         otl.pl.factor_card(query, factor, cohorts=["one"], ax=big)
     stranger = phenotypes(query.copy())
     stranger.uns["plier"]["reference"]["digest"] = "0" * 64

@@ -79,7 +79,7 @@ def test_loadings_refuses(fitted, ax) -> None:
         otl.pl.loadings(reference, factor, gene_set=["CD19"], ax=ax)
     with pytest.raises(ValueError, match="`n_genes` must be >= 1, got 0"):
         otl.pl.loadings(reference, factor, n_genes=0, ax=ax)
-    with pytest.raises(TypeError, match="`ax` must be matplotlib Axes or None, got Figure"):
+    with pytest.raises(TypeError, match="`ax` must be Axes of matplotlib or None, got Figure"):
         otl.pl.loadings(reference, factor, ax=ax.figure)
 
 

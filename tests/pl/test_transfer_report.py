@@ -109,5 +109,5 @@ def test_refused() -> None:
         otl.pl.transfer_report(adata)
     with pytest.raises(KeyError, match=r"Make one with otl.tl.assess"):
         otl.pl.transfer_report(AnnData(np.zeros((2, 2))))
-    with pytest.raises(TypeError, match="matplotlib Axes"):
+    with pytest.raises(TypeError, match="Axes of matplotlib"):
         otl.pl.transfer_report(adata, "two", ax=3)

@@ -65,7 +65,7 @@ REFUSED = {
     "two columns of one name": (ValueError, "2 columns called 'new'", (DOUBLE,), WAY),
     "empty": (ValueError, "`table` has 0 rows, and none with names in both", (TABLE[:0],), WAY),
     "only gaps": (ValueError, "has 13 rows, and none", (TABLE.assign(new=np.nan),), WAY),
-    "a dict": (TypeError, r"got dict. A dict becomes a table by pd.DataFrame", (NEW,), WAY),
+    "a dict": (TypeError, r"`table` must be a pandas.DataFrame, a path or None, got .* of type dict", (NEW,), WAY),
     "infinite numbers": (TypeError, r"`table`\['new'\] must hold names, got inf", (TABLE.assign(new=np.inf),), WAY),
     "numbers that are no names": (TypeError, r"`table`\['new'\] must hold names, got 0.5", (TABLE.assign(new=0.5),), WAY),
     "dates": (TypeError, "Timestamp.*dtype=str", (TABLE.assign(new=pd.Timestamp("2020-03-01")),), WAY),

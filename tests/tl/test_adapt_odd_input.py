@@ -37,7 +37,7 @@ def test_a_source_that_is_no_name(data):
     refused(
         data,
         TypeError,
-        r"`source` must be the name of a domain, or a list of names, got 3 of type int.*'A', 'B'",
+        r"`source` must be a string, a list of names or None, got 3 of type int",
         source=3,
     )
 
@@ -183,7 +183,7 @@ def test_a_target_that_is_no_text(data):
     refused(
         data,
         TypeError,
-        "`target` must be the name of a domain as text, got 2 of type int. Domains: '1', '2'",
+        "`target` must be a string or None, got 2 of type int. Write '2'",
         target=2,
     )
 

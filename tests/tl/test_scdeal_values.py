@@ -116,7 +116,7 @@ def test_high_means_one(screen):
         sensitive="1",
     )
     refused(screen, ValueError, "say which end is sensitive, sensitive='high' makes 1", change, **FIRST, sensitive=None)
-    refused(screen, TypeError, "must be text, got 1 .*Write 'high' where 1", change, **FIRST, sensitive=1)
+    refused(screen, TypeError, "must be a string or None, got 1 of type int", change, **FIRST, sensitive=1)
     options = {"response_key": None, "drugs": ["flag"], "sensitive": "True"}
     refused(screen, ValueError, "holds False and True alone.*'high' makes True", change, **options)
     options = {"response_key": None, "drugs": ["codes"], "sensitive": "high"}
@@ -192,7 +192,7 @@ def test_what_exclusion_leaves_is_told(screen):
 
 def test_names_of_drugs(screen):
     refused(screen, ValueError, "`drugs` is empty", drugs=[])
-    refused(screen, TypeError, r"names as text, got 1 of type int. Write \['1'\]", drugs=[1])
+    refused(screen, TypeError, r"must be a list of names or None, got \[1\] of type list. Write \['1'\]", drugs=[1])
     refused(screen, TypeError, "must be a list of names, or None", drugs=5)
     cells, lines = screen[0], screen[1].copy()
     lines.obsm["table"].columns = [1, 2, 3]

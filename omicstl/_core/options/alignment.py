@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from omicstl._core.checks import check_flag, check_number
+from omicstl._core.checks import check_number
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class Alignment(ABC):
         if self.weight is not None:
             check_number("weight", self.weight, low=0)
         check_number("ramp", self.ramp, low=0)
-        check_flag("label_shift", self.label_shift)
         for field in fields(self):
             if field.name.startswith("n_"):
                 check_number(field.name, getattr(self, field.name), low=1, integer=True)

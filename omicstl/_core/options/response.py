@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omicstl._core.checks import check_choice, check_number
+from omicstl._core.public import public
 
 ALIGN = ("auto", "denoise", "coral", "none")
 
 
+@public
 @dataclass(frozen=True)
 class ResponseRidge:
     """

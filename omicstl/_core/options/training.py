@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omicstl._core.checks import check_number
+from omicstl._core.public import public
 
 
+@public
 @dataclass(frozen=True)
 class Training:
     """Options of training that all networks share.

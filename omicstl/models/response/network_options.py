@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from omicstl._core.checks import check_number
 from omicstl._core.options.alignment import Alignment
+from omicstl._core.public import public
 from omicstl.nn.terms.mmd import Mmd
 
 
+@public
 @dataclass(frozen=True)
 class ResponseNetwork:
     """
@@ -76,15 +78,11 @@ class ResponseNetwork:
     smoothing: float | None = 0.0
 
     def __post_init__(self) -> None:
-        if self.term is not None and (not isinstance(self.term, Alignment)):
-            msg = f"`term` must be None or a record such as otl.tl.Mmd(), got {self.term!r}."
-            raise TypeError(msg)
+        if not self.candidates:
+            msg = "`candidates` is empty. Name at least one weight of the term, or leave it out."
+            raise ValueError(msg)
         for name in ("candidates", "hidden"):
-            value = getattr(self, name)
-            if not isinstance(value, tuple) or (name == "candidates" and not value):
-                msg = f"`{name}` must be a tuple of numbers, got {value!r}."
-                raise TypeError(msg)
-            for number in value:
+            for number in getattr(self, name):
                 check_number(name, number, low=0 if name == "candidates" else 1, integer=name == "hidden")
         check_number("n_members", self.n_members, low=2, high=100, integer=True)
         check_number("n_latent", self.n_latent, low=2, integer=True)

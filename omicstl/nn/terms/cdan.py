@@ -7,12 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from omicstl._core.checks import check_flag
 from omicstl._core.options.alignment import Alignment
+from omicstl._core.public import public
 
 from .base import Params, Scalar, Seen, Sizes
 
 
+@public
 @dataclass(frozen=True)
 class Cdan(Alignment):
     """
@@ -55,7 +56,6 @@ class Cdan(Alignment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_flag("entropy", self.entropy)
 
     def init(self, generator: np.random.Generator, sizes: Sizes) -> Params:
         """The discriminator, and what draws random products where there are many."""

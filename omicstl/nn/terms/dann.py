@@ -8,10 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from omicstl._core.options.alignment import Alignment
+from omicstl._core.public import public
 
 from .base import Params, Scalar, Seen, Sizes
 
 
+@public
 @dataclass(frozen=True)
 class Dann(Alignment):
     """

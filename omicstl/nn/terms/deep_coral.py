@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from omicstl._core.options.alignment import Alignment
+from omicstl._core.public import public
 
 from .base import Params, Scalar, Seen
 
 
+@public
 @dataclass(frozen=True)
 class DeepCoral(Alignment):
     """

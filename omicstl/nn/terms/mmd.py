@@ -7,12 +7,14 @@ from typing import ClassVar
 
 from omicstl._core.checks import check_choice
 from omicstl._core.options.alignment import Alignment
+from omicstl._core.public import public
 
 from .base import Params, Scalar, Seen
 
 MEAN, MEDIAN = "mean", "median"
 
 
+@public
 @dataclass(frozen=True)
 class Mmd(Alignment):
     """

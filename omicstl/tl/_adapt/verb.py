@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from omicstl._core.checks import check_flag
 from omicstl._core.log import progress as progress_bar
 from omicstl._core.options.adaptation import Adaptation
 from omicstl._core.options.alignment import Alignment
 from omicstl._core.options.training import Training
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public
 def adapt(
     adata: AnnData,
     *,
@@ -176,7 +177,6 @@ def adapt(
     True
     """
     options = inputs.method(method, training, n_members, focus)
-    check_flag("safeguard", safeguard)
     run = start("adapt", adata, key_added, copy=copy, reads=inputs.places(domain_key, label_key, block, obsm))
     random = streams(rng)
     labels = domains.labels(adata, label_key, task)

@@ -72,9 +72,6 @@ def asked(drugs: Sequence[str] | None, there: list[str]) -> list[str]:
     """Names of drugs that are wanted, checked."""
     if drugs is None:
         return there
-    if isinstance(drugs, str):
-        msg = f"`drugs` must be a list of names, got the string {drugs!r}. Use [{drugs!r}]."
-        raise TypeError(msg)
     names = list(drugs)
     for name in names:
         if name not in there:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omicstl._core.checks import check_choice, check_text, listed, missing_key
+from omicstl._core.checks import check_choice, listed, missing_key
 from omicstl._core.log import TransferWarning, info
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.adata import check_adata
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 KINDS = ("projection", "adapt", "scdeal")
 
 
+@public
 def assess(
     adata: AnnData,
     reference: AnnData | None = None,
@@ -126,7 +128,6 @@ def assess(
     'supported'
     """
     check_choice("level", level, LEVELS)
-    check_text("batch_key", batch_key, optional=True)
     key = transfer_key(adata, key)
     kind = str(adata.uns[key]["kind"])
     run = start("assess", adata, f"{key}_{KIND}", copy=copy)

@@ -10,6 +10,7 @@ import pandas as pd
 from omicstl import get
 from omicstl._core.checks import check_choice, check_number
 from omicstl._core.log import progress as progress_bar, warn
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data import adata as reader
@@ -22,6 +23,7 @@ N_STEPS = 50
 LARGE_GAP = 0.05
 
 
+@public
 def attributions(
     adata: AnnData,
     key: str | None = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_choice, check_flag, check_number, listed
+from omicstl._core.checks import check_choice, check_number, listed
 from omicstl._core.log import warn
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
@@ -31,9 +31,6 @@ STEPS, MOST_EPOCHS = 4000, 200
 
 def sizes(latent_sizes: Sequence[int]) -> tuple[int, ...]:
     """Latent sizes, rising, checked."""
-    if isinstance(latent_sizes, (str, bytes)) or not isinstance(latent_sizes, (Sequence, np.ndarray)):
-        msg = f"`latent_sizes` must be a list of numbers of latent units, got {latent_sizes!r}. Use e.g. (10, 25, 50)."
-        raise TypeError(msg)
     for size in latent_sizes:
         check_number("latent_sizes", size, low=1, high=10_000, integer=True)
     found = tuple(int(size) for size in latent_sizes)
@@ -47,9 +44,6 @@ def sizes(latent_sizes: Sequence[int]) -> tuple[int, ...]:
 
 def training_of(training: Training | None) -> Training:
     """Options of training, or those of the paper."""
-    if training is not None and not isinstance(training, Training):
-        msg = f"`training` must be an otl.tl.Training, got {type(training).__name__}. Use otl.tl.Training(epochs=100)."
-        raise TypeError(msg)
     return training or Training()
 
 
@@ -57,7 +51,6 @@ def checked(options: DeepprofileOptions) -> DeepprofileOptions:
     """Check what does not need the data."""
     check_number("n_members", options.n_members, low=1, high=100_000, integer=True)
     check_choice("clustering", options.rule, ("aligned", "published"))
-    check_flag("linear", options.linear)
     check_number("kl_weight", options.kl_weight, low=0)
     for name in ("n_comps", "n_clusters"):
         value = getattr(options, name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from omicstl._core.log import progress as progress_bar
 from omicstl._core.options.training import Training
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public
 def deepprofile(
     adata: AnnData,
     *,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from omicstl._core.log import progress as progress_bar
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import spread_out, start
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public
 def plier(
     adata: AnnData,
     gene_sets: str | Path | dict[str, list[str]] | pd.DataFrame,
@@ -30,7 +32,7 @@ def plier(
     max_rank: int = 10,
     selection: str = "complete",
     holdout: float = 0.2,
-    holdout_prior: pd.DataFrame | None = None,
+    holdout_prior: str | Path | dict[str, list[str]] | pd.DataFrame | None = None,
     min_genes: int = 10,
     prior_weight: float | None = None,
     score_penalty: float | None = None,

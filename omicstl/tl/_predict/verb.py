@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omicstl import get
-from omicstl._core.checks import check_choice, check_text, listed
+from omicstl._core.checks import check_choice, listed
+from omicstl._core.public import public
 from omicstl._data import adata as reader
 from omicstl._data.run import reference_of, start
 from omicstl.tl._shared import screen
@@ -23,6 +24,7 @@ STANDARDIZE = ("auto", "query", "reference")
 KINDS = ("adapt", "adapt_network", "scdeal", "scdeal_network")
 
 
+@public
 def predict(
     adata: AnnData,
     reference: AnnData | Model | str | Path,
@@ -126,8 +128,6 @@ def predict(
     check_choice("domain", domain, DOMAINS)
     check_choice("standardize", standardize, STANDARDIZE)
     check_choice("scale", scale, screen.SCALES)
-    check_text("obsm", obsm, optional=True)
-    check_text("study_key", study_key, optional=True)
     if isinstance(reference, str | Path) and Path(reference).suffix in (".h5ad", ".zarr"):
         reference = reader.read_uns(reference)
     model: Any = get.model(reference, key)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omicstl import get
-from omicstl._core.checks import check_choice, check_flag
+from omicstl._core.checks import check_choice
+from omicstl._core.public import public
 from omicstl._data import adata as reader
 from omicstl._data.run import reference_of, spread_out, start
 from omicstl.models.base import EncoderModel
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 STANDARDIZE = ("auto", "query", "reference", "center", "none")
 
 
+@public
 def project(
     adata: AnnData,
     reference: AnnData | Model | str | Path,
@@ -147,7 +149,6 @@ def project(
     """
     check_choice("standardize", standardize, STANDARDIZE)
     check_choice("missing", missing, ("model", "mean"))
-    check_flag("force", force)
     if isinstance(reference, str | Path) and Path(reference).suffix in (".h5ad", ".zarr"):
         reference = reader.read_uns(reference)
     model: Any = get.model(reference, key)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omicstl._core.checks import check_choice, check_flag, check_number, check_text, missing_key
+from omicstl._core.checks import check_choice, check_number, missing_key
+from omicstl._core.public import public
 from omicstl._data.columns import check_names, level_name
 from omicstl._data.results import factor_names, score_key
 from omicstl._data.run import start
@@ -25,6 +26,7 @@ _NEWEST = {"plier": PlierModel.version, "projection": 1}
 _LARGEST = 1e50  # of scores: their variances are squared
 
 
+@public
 def rank_factors_groups(
     adata: AnnData,
     phenotype: str,
@@ -147,10 +149,6 @@ def rank_factors_groups(
     >>> otl.get.rank_factors_groups_df(query).columns[:3].tolist()
     ['factor', 'contrast', 'effect']
     """
-    check_text("phenotype", phenotype)
-    check_text("reference_group", reference_group, optional=True)
-    check_text("block", block, optional=True)
-    check_flag("paired", paired)
     check_choice("factors", factors, ("reliable", "all"))
     check_number("confidence", confidence, low=0, high=1, low_open=True, high_open=True, advice="0.95 is usual.")
     columns = check_names("covariates", covariates, "age")

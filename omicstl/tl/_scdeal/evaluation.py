@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from omicstl._core.checks import check_text, listed, missing_key
+from omicstl._core.checks import listed, missing_key
 from omicstl._core.log import TransferWarning, warn
 from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column
 from omicstl._data.tables import read_table
@@ -32,7 +32,6 @@ def read(
     adata: AnnData, key: str | None, drugs: np.ndarray, sensitive: str | None, mask: np.ndarray | None
 ) -> Truth | None:
     """Read a column of obs for one drug, or a table of obsm for several; labels that cannot be compared are refused."""
-    check_text("eval_key", key, optional=True)
     if key is None:
         return None
     if len(drugs) == 1 and key in adata.obs.columns.astype(str):

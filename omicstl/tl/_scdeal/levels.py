@@ -58,9 +58,6 @@ Level = ResponseRidge | ResponseNetwork | Compared
 
 def options_of(level: object, training: Training | None) -> Level:
     """The record behind `level`; options that it does not use are an error."""
-    if training is not None and not isinstance(training, Training):
-        msg = f"`training` must be an otl.tl.Training or None, got {type(training).__name__}. Write e.g. otl.tl.Training(epochs=50)."
-        raise TypeError(msg)
     if isinstance(level, ResponseNetwork):
         return level
     if not isinstance(level, ResponseRidge):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from omicstl._core.checks import check_flag
 from omicstl._core.options.response import ResponseRidge
 from omicstl._core.options.training import Training
+from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
 from omicstl._data.run import start
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public
 def scdeal(
     adata: AnnData,
     reference: AnnData,
@@ -184,7 +185,6 @@ def scdeal(
     >>> cells.obs["scdeal_call"].cat.categories.tolist()
     ['sensitive', 'resistant', 'uncertain']
     """
-    check_flag("safeguard", safeguard)
     options = levels.options_of(level, training)
     reads = {"cluster_key": [("obs", cluster_key)], "eval_key": [("obs", eval_key)], "mask_obs": [("obs", mask_obs)]}
     run = start("scdeal", adata, key_added, copy=copy, reads=reads)

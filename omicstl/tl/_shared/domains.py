@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_choice, check_text, listed, missing_key
+from omicstl._core.checks import check_choice, listed, missing_key
 from omicstl._core.log import TransferWarning
 from omicstl._data import adata as reader, classes, columns as columns_of, tables
 from omicstl._data.obsm import read_obsm
@@ -44,7 +44,6 @@ class Rows(NamedTuple):
 
 def labels(adata: AnnData, key: str, task: str) -> Labels:
     """Read labels from a column of `obs`, or several from a matrix of `obsm`."""
-    check_text("label_key", key)
     check_choice("task", task, (AUTO, CLASSIFICATION, REGRESSION, MULTILABEL))
     if key in adata.obs.columns.astype(str):
         return _one(adata, key, task)
@@ -132,12 +131,6 @@ def rows(adata: AnnData, domain_key: str, source: str | Sequence[str] | None, ta
     known = labelled(y.y)
     if target is None:
         target = _unlabelled_domain(names, codes, known)
-    if not isinstance(target, str):
-        msg = f"`target` must be the name of a domain as text, got {target!r} of type {type(target).__name__}. Domains: {listed(names, limit=20)}."
-        raise TypeError(msg)
-    if source is not None and not isinstance(source, Iterable):
-        msg = f"`source` must be the name of a domain, or a list of names, got {source!r} of type {type(source).__name__}. Domains: {listed(names, limit=20)}."
-        raise TypeError(msg)
     source = [source] if isinstance(source, str) else source
     target = classes.check_domain(target, column)
     if source is None:

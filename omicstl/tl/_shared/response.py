@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_text, listed, missing_key, near_miss
+from omicstl._core.checks import listed, missing_key, near_miss
 from omicstl._core.log import TransferWarning, warn
 from omicstl._data.classes import stored_numbers
 from omicstl._data.columns import TRUTH, Column, check_any, doubt_levels, level_name, read_column
@@ -41,11 +41,6 @@ def read(
     doubt: bool = True,
 ) -> Response:
     """Read and turn the response; labels of the cells are never looked at. `doubt` warns of doubtful classes."""
-    check_text("response_key", response_key, optional=True)
-    if isinstance(sensitive, bool | int | float | np.generic) and not isinstance(sensitive, str):
-        msg = f"`sensitive` must be text, got {sensitive!r} of type {type(sensitive).__name__}. Write 'high' where 1 or True is sensitive, 'low' where 0 or False is."
-        raise TypeError(msg)
-    check_text("sensitive", sensitive, optional=True)
     names = _names(drugs)
     if response_key is None:
         if names is None:
@@ -75,19 +70,7 @@ def read(
 def _names(drugs: Any) -> list[str] | None:
     if drugs is None:
         return None
-    if not isinstance(drugs, str) and not np.iterable(drugs):
-        msg = f"`drugs` must be a list of names, or None for all of the table, got {drugs!r} of type {type(drugs).__name__}."
-        raise TypeError(msg)
     names = [drugs] if isinstance(drugs, str) else list(drugs)
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        way_out = (
-            f" Write {[str(name) for name in names[:3]]}."
-            if all(isinstance(name, int | np.integer) for name in wrong)
-            else ""
-        )
-        msg = f"`drugs` must be names as text, got {listed(wrong)} of type {type(wrong[0]).__name__}.{way_out}"
-        raise TypeError(msg)
     if not names:
         msg = "`drugs` is empty. Name at least one, or pass None for all of the table."
         raise ValueError(msg)

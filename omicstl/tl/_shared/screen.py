@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_choice, check_number, check_text, listed, near_miss
+from omicstl._core.checks import check_choice, check_number, listed, near_miss
 from omicstl._core.log import ScaleWarning, TransferWarning, warn
 from omicstl._data import adata as reader, columns as columns_of, counts as counts_of
 from omicstl._data.blocks import SubsetRows
@@ -282,16 +282,6 @@ def kept_lines(reference: AnnData, exclude: Sequence[str], response: response_of
             "name. Keep one row of each line, or the mean of its replicates; other lines of one name: reference.obs_names_make_unique()."
         )
         raise ValueError(msg)
-    if isinstance(exclude, str):
-        msg = f"`exclude_lines` must be a list of names, got the text {exclude!r}. Use [{exclude!r}]."
-        raise TypeError(msg)
-    if not np.iterable(exclude) or isinstance(exclude, Iterator):
-        msg = f"`exclude_lines` must be a list of names, got {exclude!r} of type {type(exclude).__name__}. Leave it out to exclude none."
-        raise TypeError(msg)
-    wrong = [name for name in exclude if not isinstance(name, str)]
-    if wrong:
-        msg = f"`exclude_lines` must be names as text, as in reference.obs_names, got {listed(wrong)} of type {type(wrong[0]).__name__}."
-        raise TypeError(msg)
     known = set(names)
     for name in exclude:
         if name not in known:
@@ -302,7 +292,6 @@ def kept_lines(reference: AnnData, exclude: Sequence[str], response: response_of
 
 def group_names(adata: AnnData, key: str | None, argument: str, name: str = "adata") -> np.ndarray | None:
     """Names of the group of each row, if a column of groups is named."""
-    check_text(argument, key, optional=True)
     if key is None:
         return None
     return columns_of.groups(adata, key, argument=argument, name=name, category=TransferWarning).text
@@ -334,7 +323,6 @@ def groups_of_lines(
 
 def mask_of(adata: AnnData, key: str | None) -> np.ndarray | None:
     """Cells that shape the fit, if a column says which."""
-    check_text("mask_obs", key, optional=True)
     return None if key is None else columns_of.mask(adata, key)
 
 

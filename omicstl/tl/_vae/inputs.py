@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from omicstl._core.checks import check_choice, check_flag, check_number
+from omicstl._core.checks import check_choice, check_number
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
 from omicstl._data import adata as reader, genesets
@@ -72,9 +72,6 @@ def decoder_of(decoder: str | None, gene_sets: object) -> str:
 
 def layers(hidden: Sequence[int]) -> tuple[int, ...]:
     """Sizes of hidden layers, checked."""
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence | np.ndarray):
-        msg = f"`hidden` must be the sizes of the hidden layers, such as (250, 100), got {hidden!r}."
-        raise TypeError(msg)
     for size in hidden:
         check_number("hidden", size, low=1, integer=True, advice="Each is the size of a layer, e.g. hidden=(250, 100).")
     return tuple(int(size) for size in hidden)
@@ -83,9 +80,6 @@ def layers(hidden: Sequence[int]) -> tuple[int, ...]:
 def training_of(training: Training | None) -> Training:
     """Options of training, or the defaults of this verb."""
     training = TRAINING if training is None else training
-    if not isinstance(training, Training):
-        msg = f"`training` must be an otl.tl.Training, got {type(training).__name__}. Write training=otl.tl.Training(epochs=100)."
-        raise TypeError(msg)
     return training
 
 
@@ -95,7 +89,6 @@ def checked(options: VaeOptions, min_genes: int, n_extra: int) -> VaeOptions:
     check_choice("likelihood", options.likelihood, LIKELIHOODS)
     check_number("n_extra", n_extra, low=0, integer=True)
     check_number("min_genes", min_genes, low=1, integer=True)
-    check_flag("positive", options.positive)
     _check_unused(options, min_genes, n_extra)
     check_number("kl_weight", options.kl_weight, low=0)
     check_number("free_bits", options.free_bits, low=0)

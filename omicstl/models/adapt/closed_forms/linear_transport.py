@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from omicstl._core.checks import check_flag
+from omicstl._core.public import public
 from omicstl._core.random import Streams
 from omicstl.kernels import linear_transport as kernel
 from omicstl.models.adapt import spaces
@@ -14,6 +14,7 @@ from omicstl.models.adapt.problem import Aligned, Problem
 from .base import ClosedForm, check_shrinkage, mapped
 
 
+@public
 @dataclass(frozen=True)
 class LinearTransport(ClosedForm):
     r"""
@@ -53,7 +54,6 @@ class LinearTransport(ClosedForm):
 
     def __post_init__(self) -> None:
         check_shrinkage(self.shrinkage)
-        check_flag("scale", self.scale)
 
     def prepare(self, problem: Problem, random: Streams) -> Aligned:
         """Sources moved onto the target at least cost."""

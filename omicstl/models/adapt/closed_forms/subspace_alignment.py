@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from omicstl._core.checks import check_flag, check_number
+from omicstl._core.checks import check_number
+from omicstl._core.public import public
 from omicstl._core.random import Streams
 from omicstl.kernels import subspace as kernel
 from omicstl.models.adapt import spaces
@@ -18,6 +19,7 @@ from .base import ClosedForm
 SHARE = 0.8  # of the target's variance
 
 
+@public
 @dataclass(frozen=True)
 class SubspaceAlignment(ClosedForm):
     """
@@ -57,7 +59,6 @@ class SubspaceAlignment(ClosedForm):
     def __post_init__(self) -> None:
         if self.n_comps is not None:
             check_number("n_comps", self.n_comps, low=1, integer=True)
-        check_flag("scale", self.scale)
 
     def prepare(self, problem: Problem, random: Streams) -> Aligned:
         """Principal axes of each source turned onto those of the target."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from omicstl._core.checks import check_flag
+from omicstl._core.public import public
 from omicstl._core.random import Streams
 from omicstl.models.adapt import spaces
 from omicstl.models.adapt.problem import Aligned, Problem
@@ -13,6 +13,7 @@ from omicstl.models.adapt.problem import Aligned, Problem
 from .base import ClosedForm
 
 
+@public
 @dataclass(frozen=True)
 class ZScore(ClosedForm):
     """
@@ -43,9 +44,6 @@ class ZScore(ClosedForm):
     name: ClassVar[str] = "zscore"
     rank: ClassVar[int] = 10
     scale: bool = True
-
-    def __post_init__(self) -> None:
-        check_flag("scale", self.scale)
 
     def prepare(self, problem: Problem, random: Streams) -> Aligned:
         """Mean 0 and variance 1 in each domain."""
