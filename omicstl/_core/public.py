@@ -125,29 +125,30 @@ def _wrong(name: str, value: Any, kinds: list[Kind]) -> TypeError:
     kind = type(value).__name__
     shown = repr(value) if isinstance(value, _SHOWN) and not _is_column(value) else ""
     got = f"{shown} of type {kind}" if 0 < len(shown) <= 200 else kind
-    return TypeError(f"`{name}` must be {allowed}, got {got}.{_way_out(value, kinds)}")
+    return TypeError(f"`{name}` must be {allowed}, got {got}.{_way_out(name, value, kinds)}")
 
 
-def _way_out(value: Any, kinds: list[Kind]) -> str:
+def _way_out(name: str, value: Any, kinds: list[Kind]) -> str:
     """What to write instead, where it can be said."""
     if isinstance(value, type) and any(kind.words.startswith("an otl.tl.") for kind in kinds):
-        return f" Write {value.__name__}(), a record and not its class."
+        return f" Write {name}={value.__name__}(), a record and not its class."
     wanted = {kind.words for kind in kinds}
     rows = "a list of names" in wanted
     if "an AnnData" in wanted and type(value).__name__ == "MuData":
         return " Pass one modality, e.g. mdata['rna']."
     if wanted <= {"an AnnData", "None"}:
         return " Make one with anndata.AnnData(X, obs, var)."
-    if rows and _is_text(value):
-        return f" Write [{value!r}]."
+    scalar = _is_text(value) if rows else _is_real(value) and wanted & {"a list of integers", "a list of numbers"}
+    if scalar:
+        return f" Write {name}=[{listed([value])}]."
     if rows and isinstance(value, list | tuple) and value and all(map(_is_real, value)):
-        return f" Write [{listed(map(str, value))}]."
+        return f" Write {name}=[{listed(map(str, value))}]."
     if "a string" in wanted and "a path" not in wanted and _is_real(value):
-        return f" Write {str(value)!r}."
+        return f" Write {name}={str(value)!r}."
     if "a fitted model" in wanted and hasattr(value, "uns"):
         return " Take it out first: otl.get.model(adata)."
     if "a numpy array" in wanted and isinstance(value, list | tuple):
-        return " Use numpy.asarray."
+        return f" Write {name}=numpy.asarray(...)."
     return ""
 
 

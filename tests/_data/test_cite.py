@@ -49,7 +49,7 @@ def test_name():
     assert "@article{Taroni2019," in text
     with pytest.raises(KeyError, match="Did you mean 'plier'"):
         otl.cite("plierr")
-    with pytest.raises(TypeError, match="got int"):
+    with pytest.raises(TypeError, match="of type int"):
         otl.cite(3)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +49,7 @@ VALUES: list[tuple[Any, set[str]]] = [
     ({"a"}, {"Iterable[str]"}),
     (pd.DataFrame({"a": [1.0]}), {"pd.DataFrame", "Iterable[str]"}),
     (pd.Timestamp("2026-01-01"), set()),
-    (datetime.date(2026, 1, 1), set()),
+    (dt.date(2026, 1, 1), set()),
     (pd.NA, set()),
     (np.random.default_rng(0), {"SeedLike"}),
     (np.random.RandomState(0), set()),

@@ -88,7 +88,7 @@ SOURCES = {
     "sets without genes": ({"a": []}, ValueError, ["`gene_sets` is empty: 1 sets", "at least one set"]),
     "sets below min_genes": (few(9), ValueError, ["None of the 1 sets", "min_genes=10", "'small', has 9", "Lower min_genes to at most 9"]),
     "a name of a collection": ("reactome", ValueError, ["got the string 'reactome'", r"otl.datasets.gene_sets\('reactome'\)"]),
-    "a number": (3, TypeError, ["`gene_sets` must be", ".gmt", "dict", "got int"]),
+    "a number": (3, TypeError, ["`gene_sets` must be", "a path", "dict", "of type int"]),
     "a string for genes": ({"a": "CD3E"}, TypeError, ["set 'a' must be a list of names, got str", "Write"]),
     "numbers for genes": ({"a": [1, 2]}, TypeError, ["non-empty strings", "'a' holds 1"]),
     "weights": (pd.DataFrame({"a": [0.5, 1.0]}, index=["GENE001", "GENE002"]), ValueError, ["only 0 and 1", "0.5", "'GENE001'", "table != 0"]),

@@ -84,7 +84,7 @@ def test_which_model(reference):
     refused(
         project, query(), KeyError, ["is a projection: its model is in the reference"], reference=adata, key="other"
     )
-    refused(project, query(), TypeError, ["an AnnData, a fitted model or a path", "got int"], reference=3)
+    refused(project, query(), TypeError, ["an AnnData, a fitted model or a path", "of type int"], reference=3)
 
 
 def test_the_key_of_the_reference_is_noted(model):

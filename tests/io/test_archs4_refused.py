@@ -125,7 +125,7 @@ def test_no_sample_left_says_which_rule(archs4_path, tmp_path):
         ({"pattern": "("}, ValueError, ["no regular expression", r"re\.escape"]),
         ({"pattern": ""}, ValueError, ["empty"]),
         ({"pattern": 3}, TypeError, ["`pattern` must be a string"]),
-        ({"samples": "GSM1"}, TypeError, ["a list of names", "`pattern`"]),
+        ({"samples": "GSM1"}, TypeError, ["a list of names", r"samples=\['GSM1'\]"]),
         ({"samples": []}, ValueError, ["at least one accession"]),
         ({"samples": [1]}, TypeError, ["text alone"]),
         ({"max_single_cell": 0}, ValueError, ["must be > 0"]),

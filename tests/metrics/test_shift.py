@@ -261,7 +261,7 @@ def test_negative_transfer_says_which():
     [
         ({"domain_key": "domian"}, KeyError, "Did you mean 'domain'"),
         ({"target": "cell"}, ValueError, r"'cell' is no domain of adata.obs\['domain'\]. Did you mean 'cells'"),
-        ({"source": "lines"}, TypeError, r"Write \['lines'\]"),
+        ({"source": "lines"}, TypeError, r"Write source=\['lines'\]"),
         ({"source": ["cells"], "target": "cells"}, ValueError, "other than the target"),
         ({"obsm": "pca"}, KeyError, "'pca' not found in adata.obsm"),
         ({"obsm": "factors", "layer": "x"}, ValueError, "both given"),

@@ -101,7 +101,7 @@ def test_attributions_keep_names_of_genes(adata) -> None:
 def test_attributions_refuse(adata, ax) -> None:
     with pytest.raises(KeyError, match="Did you mean 'DP12'"):
         otl.pl.attributions(adata, columns=["dp12"], ax=ax)
-    with pytest.raises(TypeError, match=r"Write \['DP1'\]"):
+    with pytest.raises(TypeError, match=r"Write (rows|columns)=\['DP1'\]"):
         otl.pl.attributions(adata, columns="DP1", ax=ax)
     with pytest.raises(ValueError, match="`columns` is empty"):
         otl.pl.attributions(adata, columns=[], ax=ax)

@@ -202,7 +202,7 @@ def test_composition_of_many_factors_names_some(ax) -> None:
 def test_composition_refuses(adata, ax) -> None:
     with pytest.raises(KeyError, match="Did you mean 'DP1'"):
         otl.pl.composition(adata, rows=["dp1"], ax=ax)
-    with pytest.raises(TypeError, match=r"Write \['DP1'\]"):
+    with pytest.raises(TypeError, match=r"Write (rows|columns)=\['DP1'\]"):
         otl.pl.composition(adata, rows="DP1", ax=ax)
     with pytest.raises(ValueError, match="`rows` is empty"):
         otl.pl.composition(adata, rows=[], ax=ax)

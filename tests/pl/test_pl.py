@@ -186,7 +186,7 @@ def test_transfer_refuses(table, ax) -> None:
         otl.pl.transfer(table, show="names", ax=ax)
     with pytest.raises(ValueError, match="no value in 'rho'"):
         otl.pl.transfer(table[table["target"] == "Platelet"], show="follows", ax=ax)
-    with pytest.raises(TypeError, match="must be a DataFrame"):
+    with pytest.raises(TypeError, match="must be a pandas.DataFrame"):
         otl.pl.transfer(table.to_dict(), ax=ax)
 
 

@@ -105,8 +105,6 @@ def test_groups(tested) -> None:
     query.obs["name"] = query.obs_names
     with pytest.raises(KeyError, match="'il' not found in adata.obs. Did you mean 'ill'"):
         groups_of(query, "il")
-    with pytest.raises(TypeError, match="`groupby` must be a string"):
-        groups_of(query, ["ill"])
     wide = repeated(query, 25)
     wide.obs["name"] = [f"S{i}" for i in range(25)]
     with pytest.raises(

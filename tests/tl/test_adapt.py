@@ -252,7 +252,7 @@ def test_a_method_is_a_record_with_two_steps():
     ("options", "error", "match"),
     [
         ({"method": "corral"}, ValueError, "`method` must be one of 'auto'.*Did you mean 'coral'"),
-        ({"method": otl.tl.Coral}, TypeError, r"Write Coral\(\), a record"),
+        ({"method": otl.tl.Coral}, TypeError, r"Write method=Coral\(\), a record"),
         ({"method": 3}, TypeError, "an otl.tl.Adaptation or an otl.tl.Alignment, got 3"),
         ({"training": otl.tl.Training()}, ValueError, "`training` is for networks; method='auto'"),
         ({"n_members": 3, "method": "coral"}, ValueError, "`n_members` is for networks"),

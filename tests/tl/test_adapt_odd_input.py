@@ -183,7 +183,7 @@ def test_a_target_that_is_no_text(data):
     refused(
         data,
         TypeError,
-        "`target` must be a string or None, got 2 of type int. Write '2'",
+        "`target` must be a string or None, got 2 of type int. Write target='2'",
         target=2,
     )
 

@@ -229,7 +229,7 @@ def test_several_drugs(screen) -> None:
     assert found["reasons"][0].startswith("Few shared genes")
     with pytest.raises(KeyError, match="Did you mean"):
         otl.tl.assess(cells, lines, drugs=[names[0] + "x"])
-    with pytest.raises(TypeError, match=r"Use \['"):
+    with pytest.raises(TypeError, match=r"Write drugs=\['"):
         otl.tl.assess(cells, lines, drugs=names[0])
     with pytest.raises(ValueError, match="each drug once"):
         otl.tl.assess(cells, lines, drugs=[names[0], names[0]])

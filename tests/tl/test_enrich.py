@@ -310,7 +310,7 @@ REFUSED = {
     "outside of the model": (planted, {"gene_sets": {"A": GENES[:20]}}, ValueError, ["No gene is shared"]),
     "sets of all genes": (planted, {"gene_sets": {"A": GENES}}, ValueError, ["The mean size of the 1 sets, 280, is not below the 280 genes"]),
     "no sets": (planted, {"gene_sets": {}}, ValueError, ["`gene_sets` is empty"]),
-    "a list": (planted, {"gene_sets": ["G1"]}, TypeError, ["got list"]),
+    "a list": (planted, {"gene_sets": ["G1"]}, TypeError, ["of type list"]),
 }  # fmt: skip
 
 

@@ -111,9 +111,13 @@ def test_the_way_out_of_a_mask_with_gaps_works(screen, values):
     ("exclude", "error", "match"),
     [
         (None, TypeError, "must be a list of names, got None"),
-        ("A375", TypeError, r"must be a list of names, got 'A375' of type str. Write \['A375'\]"),
+        ("A375", TypeError, r"must be a list of names, got 'A375' of type str. Write exclude_lines=\['A375'\]"),
         (5, TypeError, "got 5 of type int"),
-        ([907268], TypeError, r"must be a list of names, got \[907268\] of type list. Write \['907268'\]"),
+        (
+            [907268],
+            TypeError,
+            r"must be a list of names, got \[907268\] of type list. Write exclude_lines=\['907268'\]",
+        ),
         (iter(["LINE01"]), TypeError, "must be a list of names, got list_iterator"),
         (np.array(["LINE1"]), ValueError, "^'LINE1' of `exclude_lines` is no line"),
     ],

@@ -192,8 +192,10 @@ def test_what_exclusion_leaves_is_told(screen):
 
 def test_names_of_drugs(screen):
     refused(screen, ValueError, "`drugs` is empty", drugs=[])
-    refused(screen, TypeError, r"must be a list of names or None, got \[1\] of type list. Write \['1'\]", drugs=[1])
-    refused(screen, TypeError, "must be a list of names, or None", drugs=5)
+    refused(
+        screen, TypeError, r"must be a list of names or None, got \[1\] of type list. Write drugs=\['1'\]", drugs=[1]
+    )
+    refused(screen, TypeError, "must be a list of names or None", drugs=5)
     cells, lines = screen[0], screen[1].copy()
     lines.obsm["table"].columns = [1, 2, 3]
     found = response.read(cells, lines, ["2"], "table", "high")
