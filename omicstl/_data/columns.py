@@ -17,6 +17,8 @@ import pandas as pd
 from omicstl._core.checks import check_text, listed, missing_key
 from omicstl._core.log import warn
 
+from .adata import check_table
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -127,6 +129,7 @@ def read_column(source: AnnData | pd.DataFrame, key: str, *, argument: str = "ke
     """
     check_text(argument, key)
     obs = source if isinstance(source, pd.DataFrame) else source.obs
+    check_table(obs, name)
     places = [i for i, there in enumerate(obs.columns) if str(there) == key]
     if not places:
         raise missing_key(key, f"{name}.obs", [str(there) for there in obs.columns])
