@@ -149,9 +149,10 @@ def check_room(n_bytes: int = LIBRARIES, work: str = "loading libraries") -> Non
         raise MemoryError(msg)
 
 
-def check_compiler(n_bytes: int = 0) -> None:
-    """`check_room` for XLA and arrays of `n_bytes`: where it finds none it ends the process, which nobody can catch."""
-    check_room(COMPILER + _THREAD * (os.cpu_count() or 1) + n_bytes, "compiling")
+def check_compiler(n_bytes: int = 0, at_once: int = 1) -> None:
+    """`check_room` for XLA in `at_once` threads, and for `n_bytes`: without it XLA ends the process, which nobody can catch."""
+    needed = COMPILER * min(at_once, 4) + _THREAD * (os.cpu_count() or 1) + n_bytes
+    check_room(needed, "compiling")
 
 
 def _left() -> int | None:
