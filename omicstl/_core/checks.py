@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 _KEY = re.compile(r"[A-Za-z0-9_]+")
+MOST_ROUNDS = 100_000
+"""Most permutations, resamples, iterations or epochs; permutations of so many give p-values down to 1e-5."""
 
 
 def near_miss(value: object, options: Iterable[object]) -> str:

@@ -1,4 +1,4 @@
-"""What every public function does first: the kind of each argument is checked, once, from its annotation."""
+"""What every public function does around its work: kinds of arguments are checked, and a reached limit of memory is said."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .checks import listed, near_miss
+from .memory import SIGNS, check_room, out_of_memory
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = (str, bytes, numbers.Number, type(None), list, tuple, dict, set, frozenset)
@@ -169,6 +170,8 @@ def public(function: F) -> F:
     ------
     TypeError
         If an argument is of another kind than its annotation says, is not known, or is missing.
+    MemoryError
+        If a limit of memory is reached; it says what the function needs, and what makes it less.
     """
     if isinstance(function, type):
         function.__init__ = public(function.__init__)  # type: ignore[misc]
@@ -192,6 +195,13 @@ def public(function: F) -> F:
         if missing:
             msg = f"{called} needs {listed(missing)}."
             raise TypeError(msg)
-        return function(*args, **kwargs)
+        try:
+            check_room()
+            return function(*args, **kwargs)
+        except SIGNS as error:
+            short = out_of_memory(error, called.removeprefix("otl."), kinds)
+            if short is None:
+                raise
+            raise short from error
 
     return checked  # type: ignore[return-value]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_choice, listed, missing_key
@@ -31,10 +32,12 @@ class Expression(NamedTuple):
         return self._replace(rows=self.rows.select(columns), var_names=self.var_names[columns])
 
 
-def check_adata(adata: object, *, name: str = "adata") -> None:
-    """Refuse what is no AnnData."""
+def check_adata(adata: object, *, name: str = "adata", lazy: bool = False) -> None:
+    """Refuse what is no AnnData and, unless `lazy`, one of which `obs` and `uns` are still in the file."""
     given: Any = adata
     if isinstance(given, AnnData):
+        if not lazy:
+            check_table(given.obs, name)
         return
     kind = type(given).__name__
     way_out = (
@@ -44,6 +47,16 @@ def check_adata(adata: object, *, name: str = "adata") -> None:
     raise TypeError(msg)
 
 
+def check_table(obs: object, name: str = "adata") -> None:
+    """Refuse the `obs` of an AnnData that `anndata.experimental.read_lazy` has read."""
+    if not isinstance(obs, pd.DataFrame):
+        msg = (
+            f"`{name}` was read lazily: its obs is a {type(obs).__name__} and its results are still in the file. Load it, "
+            f"{name} = {name}.to_memory(), or leave only X in the file: anndata.read_h5ad(path, backed='r')."
+        )
+        raise TypeError(msg)
+
+
 def layer_names(adata: AnnData) -> list[str]:
     """Return the names of the layers (anndata 0.13 lists X there too, under the key None)."""
     return [key for key in adata.layers if key is not None]
@@ -51,7 +64,7 @@ def layer_names(adata: AnnData) -> list[str]:
 
 def read(adata: AnnData, *, layer: str | None = None, name: str = "adata") -> Expression:
     """Read ``adata.X`` or a layer. Nothing is loaded yet, but shape, kind of numbers and names are checked."""
-    check_adata(adata, name=name)
+    check_adata(adata, name=name, lazy=True)
     layers = layer_names(adata)
     if layer is not None and layer not in layers:
         raise missing_key(layer, f"{name}.layers", layers)
@@ -120,7 +133,7 @@ def summarise(expression: Expression, *, gram: bool = False) -> stats.Summary:
     summary = stats.init(expression.rows.n_cols, gram=gram)
     nan = infinite = row = 0
     first: tuple[int, int] | None = None
-    for block in expression.rows.blocks():
+    for block in expression.rows.blocks() if gram else stats.strips(expression.rows.blocks()):
         finite = np.isfinite(block)
         if not finite.all():
             bad = ~finite

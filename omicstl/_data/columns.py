@@ -17,6 +17,8 @@ import pandas as pd
 from omicstl._core.checks import listed, missing_key
 from omicstl._core.log import warn
 
+from .adata import check_table
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -126,6 +128,7 @@ def read_column(source: AnnData | pd.DataFrame, key: str, *, argument: str = "ke
     numbers, a code for missing numbers, or text that only programs write for what is missing.
     """
     obs = source if isinstance(source, pd.DataFrame) else source.obs
+    check_table(obs, name)
     places = [i for i, there in enumerate(obs.columns) if str(there) == key]
     if not places:
         raise missing_key(key, f"{name}.obs", [str(there) for there in obs.columns])

@@ -48,7 +48,7 @@ class Result:
 
 def check_target(adata: AnnData, key: str, *, kind: str | None = None, copy: bool = False) -> None:
     """Refuse, before any work is done, a target that the result of `kind` could not be written to."""
-    check_adata(adata)
+    check_adata(adata, lazy=True)
     check_key_name("key_added", key)
     if adata.isbacked and (copy or adata.is_view):
         what = "copied" if copy else "written to while it is a view"
@@ -271,7 +271,7 @@ def _table(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def keep_variables(adata: AnnData, index: np.ndarray, *, copy: bool = False) -> AnnData | None:
     """Keep the variables at `index`, in that order, with all that belongs to them; in place, or in a copy."""
-    check_adata(adata)
+    check_adata(adata, lazy=True)
     check_in_memory(adata)
     kept = adata[:, index].copy()
     if copy:

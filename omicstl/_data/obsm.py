@@ -25,7 +25,7 @@ def read_obsm(adata: AnnData, key: str) -> reader.Expression:
     Columns are called by the names of a DataFrame, else by ``uns[key]["names"]`` where these are as many, else by `key` and
     their number. `KeyError` if there is no such matrix, `TypeError` or `ValueError` if it is none.
     """
-    reader.check_adata(adata)
+    reader.check_adata(adata, lazy=True)
     if key not in adata.obsm:
         raise missing_key(key, "adata.obsm", [str(name) for name in adata.obsm])
     where = f"adata.obsm[{key!r}]"

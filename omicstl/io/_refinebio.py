@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from omicstl._core.checks import check_choice, listed, near_miss
-from omicstl._core.log import ScaleWarning, info, warn
+from omicstl._core.log import ScaleWarning, info, progress, warn
 from omicstl._core.public import public
 
 from ._refinebio_folder import Table, Values, description, read_metadata, read_values, tables
@@ -107,7 +107,11 @@ def read_refinebio(
         raise ValueError(msg)
     described = _of_one_species(described, organism)
 
-    parts = {table: read_values(table, wanted) for table in described}
+    parts = {}
+    with progress(len(described), "tables") as bar:
+        for table in described:
+            parts[table] = read_values(table, wanted)
+            bar.update()
     kept, obs, repeated, undescribed = _samples(described, parts)
     genes, lost = _genes(parts, join)
     x = _matrix(kept, parts, genes, join)

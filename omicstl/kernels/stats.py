@@ -1,18 +1,19 @@
 """The mergeable statistic of a pass over rows: moments, range and Gram matrix.
 
 NumPy and BLAS rather than JAX: a pass is bound by one symmetric product a block, which BLAS does in place.
-Everything is shifted by the first block's mean and accumulated in float64, so that columns whose mean is large against
+Everything is shifted by the mean of the first rows and accumulated in float64, so that columns whose mean is large against
 their spread lose nothing: ``init -> update(block) -> merge -> finish``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import blas
 
-_STRIP = 256  # rows that are centred and squared at a time, so that float64 copies stay in cache
+STRIP = 256  # rows that are centred and squared at a time, so that float64 copies stay in cache
 _TILE = 512
 
 
@@ -36,6 +37,29 @@ class Finished(NamedTuple):
     mean: np.ndarray
     variance: np.ndarray
     gram: np.ndarray | None
+
+
+def strips(blocks: Iterable[np.ndarray], rows: int = STRIP) -> Iterator[np.ndarray]:
+    """
+    The same rows in blocks of `rows`, the last of what is left: what is added up of them depends on no other size.
+
+    Sums in another order differ in the last bit, and a network that is trained on what they standardise by a thousandth.
+    """
+    held: list[np.ndarray] = []
+    n = 0
+    for block in blocks:
+        low = 0
+        while low < len(block):
+            part = block[low : low + rows - n]
+            low += len(part)
+            n += len(part)
+            if n < rows:
+                held.append(part.copy())  # so that the block can go
+                continue
+            yield np.concatenate([*held, part]) if held else part
+            held, n = [], 0
+    if held:
+        yield np.concatenate(held)
 
 
 def init(p: int, *, gram: bool = False) -> Summary:
@@ -80,10 +104,11 @@ def update(summary: Summary, block: np.ndarray) -> Summary:
     if rows == 0:
         return summary
     with np.errstate(over="ignore", invalid="ignore"):
-        shift = _first_shift(block) if summary.n == 0 else summary.shift
+        # Moments of strips have the shift of their first strip, whatever the blocks; a float32 Gram matrix needs a steadier one.
+        shift = _first_shift(block if summary.gram is not None else block[:STRIP]) if summary.n == 0 else summary.shift
         total, square = summary.total.copy(), summary.square.copy()
-        for start in range(0, rows, _STRIP):
-            strip = block[start : start + _STRIP] - shift  # float64
+        for start in range(0, rows, STRIP):
+            strip = block[start : start + STRIP] - shift  # float64
             total += strip.sum(axis=0)
             np.multiply(strip, strip, out=strip)
             square += strip.sum(axis=0)

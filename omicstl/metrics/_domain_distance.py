@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_number
+from omicstl._core.checks import MOST_ROUNDS, check_choice, check_number
 from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
@@ -126,7 +126,7 @@ def domain_distance(
     (True, True)
     """
     check_choice("method", method, METHODS)
-    check_number("n_permutations", n_permutations, low=0, integer=True)
+    check_number("n_permutations", n_permutations, low=0, high=MOST_ROUNDS, integer=True)
     random = streams(rng)
     choice = _domains.Choice(domain_key, source, target, obsm, layer, n_comps, max_obs)
     found = _domains.read(adata, choice, random.generator("rows"))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_number
+from omicstl._core.checks import MOST_ROUNDS, check_choice, check_number
 from omicstl._core.log import TransferWarning, warn
 from omicstl._core.public import public
 from omicstl._core.random import streams
@@ -133,7 +133,7 @@ def label_shift(
     [0.9, 0.1]
     """
     check_choice("method", method, METHODS)
-    check_number("n_resamples", n_resamples, low=0, integer=True)
+    check_number("n_resamples", n_resamples, low=0, high=MOST_ROUNDS, integer=True)
     check_number("confidence", confidence, low=0, high=1, low_open=True, high_open=True)
     random = streams(rng)
     label = _domains.labels(adata, label_key)

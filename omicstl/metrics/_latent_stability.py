@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from omicstl._core.checks import check_number
+from omicstl._core.checks import MOST_ROUNDS, check_number
 from omicstl._core.public import public
 from omicstl._core.random import streams
 from omicstl._core.types import SeedLike
@@ -80,7 +82,7 @@ def latent_stability(
     >>> otl.metrics.latent_stability(adata, adata, key="vae0", other_key="vae1").index.tolist()
     ['matched_r', 'svcca', 'cka']
     """
-    check_number("n_permutations", n_permutations, low=1, integer=True)
+    check_number("n_permutations", n_permutations, low=1, high=MOST_ROUNDS, integer=True)
     first, names = _scores(a, key, "a")
     second, others = _scores(b, other_key, "b")
     shared = match_features(names, others)
@@ -89,7 +91,7 @@ def latent_stability(
         raise ValueError(msg)
     first, second = first[shared.have_index], second[shared.want_index]
     generator = streams(rng).generator("permutations")
-    orders = [np.arange(len(second)), *(generator.permutation(len(second)) for _ in range(n_permutations))]
+    shuffled = (generator.permutation(len(second)) for _ in range(n_permutations))  # one at a time
     x, y = similarity.centred(first), similarity.centred(second)
     axes, other_axes = similarity.leading(x, SHARE), similarity.leading(y, SHARE)
     found = np.array(
@@ -99,7 +101,7 @@ def latent_stability(
                 similarity.mean_canonical(axes, other_axes[order]),
                 similarity.cka(x, y[order]),
             ]
-            for order in orders
+            for order in chain([np.arange(len(second))], shuffled)
         ]
     )
     index = pd.Index(["matched_r", "svcca", "cka"], dtype=object, name="measure")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_number, listed, missing_key
+from omicstl._core.checks import MOST_ROUNDS, check_choice, check_number, listed, missing_key
 from omicstl._core.log import DesignWarning, TransferWarning, warn
 from omicstl._core.public import public
 from omicstl._core.random import streams
@@ -125,7 +125,7 @@ def negative_transfer(
     >>> otl.metrics.negative_transfer(adata, prediction="transferred", baseline="alone", label_key="truth").verdict
     'transfer hurts'
     """
-    check_number("n_resamples", n_resamples, low=50, integer=True)
+    check_number("n_resamples", n_resamples, low=50, high=MOST_ROUNDS, integer=True)
     check_number("confidence", confidence, low=0, high=1, low_open=True, high_open=True)
     if measure is not None:
         check_choice("measure", measure, sorted(MEASURES))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from anndata import AnnData
 
-from omicstl._core.checks import check_choice, check_number
+from omicstl._core.checks import MOST_ROUNDS, check_choice, check_number
 from omicstl._core.log import ConvergenceWarning, warn
 from omicstl._core.public import public
 from omicstl._core.random import streams
@@ -116,7 +116,7 @@ def transferability(
     (True, True)
     """
     check_choice("method", method, METHODS)
-    check_number("n_permutations", n_permutations, low=0, integer=True)
+    check_number("n_permutations", n_permutations, low=0, high=MOST_ROUNDS, integer=True)
     label = _domains.labels(adata, label_key)
     expression = _domains.read_matrix(adata, obsm, layer)
     rows = np.flatnonzero(np.isfinite(label.y))

@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from omicstl._core.memory import check_compiler
+
 from .train import FIRST_STEPS, Data, Program, State, one_step, running, train
 
 SHARE_OF_MEMORY = 0.4  # of an accelerator's free memory that states may take; the rest is for what a step needs
@@ -113,6 +115,7 @@ def _threads(
     at_once: int,
     loop: Callable[[Program, State, Data], Iterator[State]],
 ) -> None:
+    check_compiler(at_once=min(at_once, len(members)))
     halt, wide = Event(), jnp.result_type(float) == np.float64
     data = jax.device_put(data)
 

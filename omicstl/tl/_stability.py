@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from omicstl.models.factors.plier.stability import Refits
 
 REPRODUCED = 0.9
+MOST_REFITS = 10_000
 SAME = 0.01  # largest change of a gene since the fit, in its standard deviations
 
 
@@ -89,7 +90,7 @@ def stability(
     >>> target.uns["plier"]["stability"]["factors"].shape
     (5, 4)
     """
-    check_number("n_refits", n_refits, low=1, integer=True)
+    check_number("n_refits", n_refits, low=1, high=MOST_REFITS, integer=True)
     model: Any = get.model(adata, key)
     key = get.fit_key(adata) if key is None else key
     run = start("stability", adata, key, copy=copy)

@@ -140,7 +140,7 @@ OPTIONS = {
     "rng": (-1, ValueError, ["`rng` must be >= 0", "rng=0"]),
     "rng ": ("zero", TypeError, ["`rng` must be an integer", "'zero'"]),
     "copy": ("yes", TypeError, ["`copy` must be True or False, got 'yes'"]),
-    "progress": ("yes", TypeError, ["`progress` must be True or False, got 'yes'"]),
+    "progress": ("yes", TypeError, ["`progress` must be True or False or None, got 'yes'"]),
     "model_path": ("no/such/folder.npz", FileNotFoundError, ["folder", "does not exist", "create it"]),
     "model_path ": (".", IsADirectoryError, ["must be a file, got the folder", "plier.npz"]),
     "init_scores": (np.ones((40, 4)), ValueError, [r"shape \(4, 40\)", r"got \(40, 4\)", "transpose"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,30 @@ def test_on_the_layer_of_the_fit():
     for each in (adata, plain):
         otl.tl.stability(each, n_refits=1)
     assert adata.uns["plier"]["stability"]["factors"].equals(plain.uns["plier"]["stability"]["factors"])
+
+
+def test_ctrl_c_ends_refits_that_are_under_way(monkeypatch) -> None:
+    from omicstl.models.factors.plier import stability as refits
+
+    asked, ended = [], []
+
+    def fit(*given, watch, **more):
+        asked.append(1)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        try:
+            for _ in range(1000):  # chunks of a long fit
+                time.sleep(0.01)
+                watch.report(0, 0.0)
+        finally:
+            ended.append(1)
+
+    monkeypatch.setattr(refits, "fit_plier", fit)
+    adata = fitted()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        otl.tl.stability(adata, n_refits=500, progress=False)
+    assert time.monotonic() - began < 5
+    assert len(asked) <= 6
+    assert len(ended) == len(asked) - 1
+    assert "stability" not in adata.uns["plier"]

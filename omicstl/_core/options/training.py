@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from omicstl._core.checks import check_number
+from omicstl._core.checks import MOST_ROUNDS, check_number
 from omicstl._core.public import public
 
 
@@ -52,7 +52,7 @@ class Training:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        check_number("epochs", self.epochs, low=1, integer=True)
+        check_number("epochs", self.epochs, low=1, high=MOST_ROUNDS, integer=True)
         check_number("batch_size", self.batch_size, low=2, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, low_open=True, high=1)
         check_number("validation", self.validation, low=0, high=0.5)

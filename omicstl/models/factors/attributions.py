@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from omicstl._core.memory import check_compiler
 from omicstl._core.settings import settings
 from omicstl._core.threads import one_blas_thread
 from omicstl.kernels import co_activation
@@ -139,6 +140,7 @@ def attribute(
     report
         Called with numbers of rows that are done.
     """
+    check_compiler()
     parts, deep, k = parts_of(model), isinstance(model, DeepprofileModel), n_bent(model)
     axes = jax.device_put(model.components) if deep else None
     absolute = method == "integrated_gradients_absolute"

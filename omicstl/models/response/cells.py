@@ -32,11 +32,10 @@ class Moments(NamedTuple):
 def moments(rows: Rows, mask: np.ndarray | None = None) -> Moments:
     """One pass over the rows; only those in `mask` (m,) count."""
     summary, low = stats.init(rows.n_cols), 0
-    for block in rows.blocks():
-        inside = block if mask is None else block[mask[low : low + len(block)]]
+    for block in stats.strips(rows.blocks()):
+        inside = block if mask is None else np.ascontiguousarray(block[mask[low : low + len(block)]])
         low += len(block)
-        if len(inside):
-            summary = stats.update(summary, inside)
+        summary = stats.update(summary, inside)
     found = stats.finish(summary)
     sd = np.sqrt(np.maximum(found.variance, 0))
     varies = sd > 1e-6 * np.maximum(1.0, np.abs(found.mean))

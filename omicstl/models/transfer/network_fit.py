@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from omicstl._core.memory import check_compiler
 from omicstl._core.random import Streams
 from omicstl.nn import ensemble, label_losses
 from omicstl.nn.divergence import diverged
@@ -135,6 +136,7 @@ def train_members(
         history = np.column_stack([state.history, state.evaluated]).astype(np.float32)
         found[number] = network.plain(result(program, state)), history, int(state.best_epoch) + 1
 
+    check_compiler(problem.source.nbytes + problem.target.nbytes)
     with jax.enable_x64(False):
         ensemble.run(program, begin, range(n_members * len(candidates)), arrays_of(problem, strengths), done, report)
     each = [[found[c * n_members + i] for i in range(n_members)] for c in range(len(candidates))]
@@ -186,6 +188,7 @@ def forward(arrays: Mapping[str, np.ndarray], x: np.ndarray) -> tuple[np.ndarray
     n, (members, _, k), d = len(x), arrays["latent"].shape, arrays["head"].shape[2]
     n_in = arrays["kernel_0" if "kernel_0" in arrays else "latent"].shape[1]
     latent, value = np.empty((members, n, k), np.float32), np.empty((members, n, d), np.float32)
+    check_compiler()
     with jax.enable_x64(False):
         layers = jax.tree.map(jnp.asarray, dict(arrays))
         for low in range(0, n, BLOCK_ROWS):
@@ -208,6 +211,7 @@ def _gradient(layers: Mapping[str, Any], x: jax.Array) -> jax.Array:
 
 def mean_gradient(arrays: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
     """Gradient (p, d) of the outputs, mean over members and rows (n, p): what is linear in them."""
+    check_compiler()
     with jax.enable_x64(False):
         layers = {name: jnp.asarray(value) for name, value in arrays.items()}
         return np.asarray(_gradient(layers, jnp.asarray(x, jnp.float32)), np.float64).T

@@ -33,7 +33,7 @@ def method(value: object, training: Training | None, n_members: int | None, focu
             raise TypeError(msg)
         options = value
     if n_members is not None:
-        check_number("n_members", n_members, low=1, integer=True)
+        check_number("n_members", n_members, low=1, high=10_000, integer=True)
     check_number("focus", focus, low=0)
     closed = options is None or methods.method_of(options).closed
     for name, given in (("training", training), ("n_members", n_members), ("focus", focus or None)):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from omicstl._core.checks import check_choice, check_number, listed
+from omicstl._core.checks import MOST_ROUNDS, check_choice, check_number, listed
 from omicstl._core.log import warn
 from omicstl._data import adata as reader, genesets
 from omicstl._data.blocks import RowSource
@@ -47,7 +47,14 @@ def checked(
             check_number(name, value, low=0, low_open=True, advice="None takes the method's own rule.")
     check_choice("init", options.init, ("svd", "random"))
     check_number("tol", options.tol, low=0)
-    check_number("max_iter", options.max_iter, low=20, integer=True, advice="The gene sets enter at iteration 20.")
+    check_number(
+        "max_iter",
+        options.max_iter,
+        low=20,
+        high=MOST_ROUNDS,
+        integer=True,
+        advice="The gene sets enter at iteration 20.",
+    )
     check_number(
         "holdout", holdout, low=0, high=0.5, low_open=True, advice="The held-out members make the test honest."
     )

@@ -137,7 +137,7 @@ def data(
     codes = covariate_parts.learn(seen.values, seen.levels)
     source: Any = expression.rows
     fits = 4 * source.n_rows * source.n_cols <= IN_MEMORY * settings.block_bytes
-    rows = vae_data.InMemory.load(source) if fits else source
+    rows = vae_data.InMemory.load(source) if fits else vae_data.Streamed(source)
     matrix = codes.matrix(seen.values, rows.n_rows)
     finished = stats.finish(summary)
     mean, scale = finished.mean[used], np.sqrt(finished.variance[used])

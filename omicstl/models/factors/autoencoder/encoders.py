@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from omicstl._core.memory import check_compiler
 from omicstl.nn.modules import EPSILON
 
 LARGEST = 60.0  # log variance, of either sign, whose exponential float32 still holds
@@ -108,6 +109,7 @@ def encode(encoders: Encoders, x: Float[np.ndarray, "n d"]) -> tuple[np.ndarray,
 
     Rows are filled up to a few sizes, so that blocks of any length share compiled code.
     """
+    check_compiler(x.nbytes)
     n = len(x)
     filled = _bucket(n)
     rows = np.zeros((filled, x.shape[1]), np.float32)

@@ -30,6 +30,10 @@ class Rows(Protocol):
         ...
 
 
+def _rows_of_block(n_cols: int) -> int:
+    return max(1, BLOCK_BYTES // (4 * n_cols))
+
+
 class InMemory:
     """Rows of an array, of float32."""
 
@@ -49,13 +53,34 @@ class InMemory:
 
     def blocks(self, size: int | None = None) -> Iterator[np.ndarray]:
         """Windows on the array."""
-        step = size or max(1, BLOCK_BYTES // (4 * self.n_cols))
+        step = size or _rows_of_block(self.n_cols)
         for low in range(0, self.n_rows, step):
             yield self.x[low : low + step]
 
     def take(self, index: np.ndarray) -> np.ndarray:
         """A copy of these rows."""
         return self.x[index]
+
+
+class Streamed:
+    """Rows of another source just as `InMemory` gives them: float32, in blocks that no setting changes.
+
+    What is made of them has the same bits wherever they are, which a network that is trained on it needs.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.n_rows, self.n_cols = rows.n_rows, rows.n_cols
+
+    def blocks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        """Blocks of all rows in order."""
+        yield from stats.strips(
+            (block.astype(np.float32, copy=False) for block in self._rows.blocks()), size or _rows_of_block(self.n_cols)
+        )
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Rows at these positions."""
+        return self._rows.take(index).astype(np.float32, copy=False)
 
 
 class Subset:

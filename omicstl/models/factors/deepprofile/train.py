@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from omicstl._core.memory import check_compiler
 from omicstl._core.options.training import Training
 from omicstl._core.random import Streams
 from omicstl.models.factors.autoencoder import training
@@ -78,6 +79,7 @@ class Hooks:
 
 def train_members(scores: np.ndarray, options: DeepprofileOptions, random: Streams, hooks: Hooks) -> dict[Name, Member]:
     """Train members that are not there yet; the same rows are held out of all."""
+    check_compiler(2 * scores.nbytes)
     rows, held = _split(options, scores, random)
     data: dict[str, Any] = {"x": scores[rows]}
     if held.size:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from omicstl._core.memory import check_compiler
 from omicstl.kernels.padding import bucket, pad
 
 from .model import PlierOptions, Prepared
@@ -66,6 +67,7 @@ def iterate(
     p_pad, m_pad, k_pad = bucket(p, 64), bucket(m, 16), bucket(k, 4)
     n_pad = p_pad if data.gram_form else bucket(data.n_obs, 8)
     padded = Padded(p_pad, n_pad, m_pad, k_pad)
+    check_compiler(3 * 8 * p_pad * n_pad)
     with jax.enable_x64(True), jax.default_matmul_precision("highest"):
         sparse = jax.default_backend() == "cpu"
         program = plier.Program(options.selection, options.max_rank, options.set_penalty is not None, data.gram_form)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from omicstl._core.memory import check_compiler
 from omicstl._core.random import Streams
 from omicstl.models.factors.autoencoder import training
 from omicstl.models.factors.autoencoder.axes import principal_axes
@@ -108,6 +109,7 @@ def fit_vae(data: Data, design: Design, options: VaeOptions, random: Streams, ru
     n, p = data.rows.n_rows, data.rows.n_cols
     split = Split(*held_out(n, p, options.training.validation, random.generator("validation")))
     config = network(options, p, data.covariates.shape[1], split.rows.size, split.held.size)
+    check_compiler(4 * n * p if isinstance(data.rows, InMemory) else 0)
     with jax.enable_x64(False):
         state = resumed(training.begin(config, random, 0, first_values(data)), running.resume)
         state = _trained(config, state, data, split, design.mask, running)
