@@ -1,6 +1,7 @@
 """The campaign against the package: drawn examples of every function, each judged; cut-off runs; and a report.
 
     python benchmarks/campaign.py [--minutes 60] [--workers 2] [--function tl.project] [--examples 200]
+    python benchmarks/campaign.py --part killed [--examples 20]
     python benchmarks/campaign.py --report
     python benchmarks/campaign.py --replay tl.project:137
     python benchmarks/campaign.py --self-check
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from fuzz import pool, report, worker  # noqa: E402 - after the path
+from fuzz.scenes import PARTS  # noqa: E402
 
 FOLDER = Path(".campaign").resolve()
 VERB, OTHER = 2000, 200
@@ -29,8 +31,9 @@ VERB, OTHER = 2000, 200
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--function", action="append", help="only this one, such as tl.project; may be given again")
+    parser.add_argument("--part", action="append", choices=[*PARTS], help="only cases of this kind; may be given again")
     parser.add_argument(
-        "--examples", type=int, help=f"for each function; {VERB:,} for verbs and {OTHER} for others by default"
+        "--examples", type=int, help=f"of each function or part; {VERB:,} of verbs and {OTHER} of others by default"
     )
     parser.add_argument("--minutes", type=float, help="end after this time")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
@@ -43,7 +46,10 @@ def arguments() -> argparse.Namespace:
 
 
 def wanted(options: argparse.Namespace) -> list[tuple[str, int]]:
-    """Functions and how many examples of each; verbs first, as they take longest."""
+    """Functions and parts, and how many examples of each; verbs first, as they take longest."""
+    parts = [(name, options.examples or PARTS[name][1]) for name in options.part or PARTS]
+    if options.part:
+        return parts
     from fuzz.subjects import VERBS, subjects
 
     verbs = {row.name for row in VERBS}
@@ -51,14 +57,14 @@ def wanted(options: argparse.Namespace) -> list[tuple[str, int]]:
     unknown = sorted(set(names) - set(subjects()))
     if unknown:
         sys.exit(f"{unknown} are no public functions. Known: {', '.join(subjects())}.")
-    return [(name, options.examples or (VERB if name in verbs else OTHER)) for name in names]
+    found = [(name, options.examples or (VERB if name in verbs else OTHER)) for name in names]
+    return found if options.function else [*found, *parts]
 
 
 def replay(name: str, number: int, options: argparse.Namespace, results: pool.Results) -> None:
     """One example again, in a process of its own, and each of its changes alone."""
-    known = [
-        row for row in results.rows if (row["function"], row["number"], row["seed"]) == (name, number, options.seed)
-    ]
+    wanted = ("examples", name, number, options.seed)
+    known = [row for row in results.rows if (row["part"], row["function"], row["number"], row["seed"]) == wanted]
     changes = known[-1].get("changes") if known else None
 
     def again(changes: list | None) -> dict:
@@ -70,24 +76,9 @@ def replay(name: str, number: int, options: argparse.Namespace, results: pool.Re
 
     found = again(changes)
     print(json.dumps(found, indent=1, default=str))
-    if len(found.get("changes") or ()) > 1:
+    if name not in PARTS and len(found.get("changes") or ()) > 1:
         for change in found["changes"]:
             print("alone:", change, again([change])["verdict"])
-
-
-def self_check(options: argparse.Namespace) -> bool:
-    """Whether everything that is broken on purpose is found, and what is sound is not."""
-    from fuzz.self_check import BROKEN
-
-    pool.LIMIT = 3.0
-    good = True
-    for name, (changes, due) in BROKEN.items():
-        child = pool.Child(options.folder, options.folder / "cache")
-        found = child.example(f"broken.{name}", changes, 0, 0)
-        child.stop()
-        good &= found["verdict"] == due
-        print(f"{name}: {found['verdict']}, due is {due}" + ("" if found["verdict"] == due else f" WRONG {found}"))
-    return good
 
 
 def main() -> None:
@@ -102,7 +93,10 @@ def main() -> None:
         name, _, number = options.replay.rpartition(":")
         replay(name, int(number), options, results)
     elif options.self_check:
-        sys.exit(0 if self_check(options) else 1)
+        rows = list(pool.self_check(options.folder))
+        for name, verdict, due in rows:
+            print(f"{name}: {verdict}" + ("" if verdict == due else f", and {due} is due"))
+        sys.exit(any(verdict != due for _, verdict, due in rows))
     else:
         os.environ.update(worker.environment(options.folder / "cache"))
         pool.campaign(

@@ -21,7 +21,6 @@ SETTINGS: dict[str, tuple[str, Any]] = {
     "silent": ("verbosity", 0),
     "talkative": ("verbosity", 3),
     "bars": ("progress", True),
-    "another cache": ("cache_dir", "cache"),
 }
 #: Changes that leave all values as they are: the answer is that of the plain path.
 SAME = ("layout", "layout through")

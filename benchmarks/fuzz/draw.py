@@ -19,7 +19,21 @@ from .changes import EXTRA, SETTINGS, Change
 from .subjects import Subject, subjects
 
 BATCH = 100
-_SEVEN = ("values", "column", "names", "layout", "layout", "slot", "slot")
+#: Families that are drawn more often than others.
+_OFTEN = (
+    "values",
+    "column",
+    "names",
+    "layout",
+    "layout",
+    "layout through",
+    "slot",
+    "slot",
+    "stored model",
+    "model file",
+    "file",
+    "file",
+)
 
 
 def _each(*parts: Any) -> st.SearchStrategy[Change]:
@@ -154,7 +168,7 @@ def strategy(name: str) -> st.SearchStrategy[list[Change]]:
     families = _families(subjects()[name])
     weights = [
         *families,
-        *(family for family in _SEVEN if family in families),
+        *(family for family in _OFTEN if family in families),
         *["argument", "edge"] * 2 * ("edge" in families),
     ]
 
@@ -167,7 +181,7 @@ def strategy(name: str) -> st.SearchStrategy[list[Change]]:
 
 def _target(change: Change) -> tuple[Any, ...]:
     """What a change is made to; two of an example are made to two things."""
-    return tuple(change[: 2 if change[0] == "argument" else 3])
+    return tuple(change[: 2 if change[0] in ("argument", "shape", "extra", "through file", "model file") else 3])
 
 
 @lru_cache(maxsize=8)

@@ -160,7 +160,8 @@ def values(adata: AnnData, slot: str, what: str, where: str) -> AnnData:
     if what in _WHOLE_MATRIX:
         put(adata, slot, _WHOLE_MATRIX[what](x))
         return adata
-    place = {"cell": (3, 3 % x.shape[1]), "row": 3, "column": (slice(None), 3 % x.shape[1]), "all": slice(None)}[where]
+    row, column = (min(3, n - 1) for n in x.shape)
+    place = {"cell": (row, column), "row": row, "column": (slice(None), column), "all": slice(None)}[where]
     x[place] = _NUMBERS[what]
     put(adata, slot, x)
     return adata

@@ -12,13 +12,17 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from . import worker
+from .scenes import PARTS
 
 LIMIT, ENDLESS_LIMIT, START_LIMIT, GRACE = 60.0, 5.0, 600.0, 10.0
+#: Verdicts that keep the promises, and those that do not; `judge` says what each means.
+KEPT = ("returned", "refused", "carried", "long", "impossible")
+FINDINGS = ("raw", "nan", "changed", "different", "text", "crash", "hang")
 #: Numbers that ask for work without an end; the values themselves would load the package here.
 _ENDLESS = ("1000000000", "9223372036854775808")
 
@@ -26,7 +30,8 @@ _ENDLESS = ("1000000000", "9223372036854775808")
 class Child:
     """A process that runs one example after another."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, limit: float = LIMIT) -> None:
+        self.limit = limit
         self.connection, theirs = multiprocessing.Pipe()
         self.folder = Path(tempfile.mkdtemp(dir=folder))
         before = dict(os.environ)
@@ -52,7 +57,7 @@ class Child:
             began = self.connection.recv()
             if isinstance(began, dict):  # it could not be drawn
                 return began
-            limit = ENDLESS_LIMIT if any(str(v) in _ENDLESS for change in began for v in change) else LIMIT
+            limit = ENDLESS_LIMIT if any(str(v) in _ENDLESS for change in began for v in change) else self.limit
             if not self.connection.poll(limit):
                 os.kill(self.process.pid or 0, signal.SIGINT)
                 if not self.connection.poll(GRACE):
@@ -78,6 +83,18 @@ class Child:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def self_check(folder: Path, limit: float = 3.0) -> Iterator[tuple[str, str, str]]:
+    """What is broken on purpose, the verdict on it, and the one that is due."""
+    from .self_check import BROKEN
+
+    child = None
+    for name, (changes, due) in BROKEN.items():
+        child = child if child and child.alive else Child(folder, folder / "cache", limit)
+        yield name, child.example(f"broken.{name}", changes, 0, 0)["verdict"], due
+    if child:
+        child.stop()
+
+
 class Results:
     """A file of one line an example; what is there is not run again."""
 
@@ -94,13 +111,13 @@ class Results:
                 stream.write(json.dumps(row, default=str) + "\n")
 
     def progress(self, seed: int) -> dict[str, tuple[int, int]]:
-        """For every function the next number, and how many examples count."""
+        """For every function and part the next number, and how many examples count."""
         found: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
         for row in self.rows:
-            if row["part"] == "examples" and row["seed"] == seed:
-                following, counted = found[row["function"]]
-                counts = row["verdict"] != "impossible"
-                found[row["function"]] = (max(following, row["number"] + 1), counted + counts)
+            if row["seed"] == seed:
+                name = row["function"] if row["part"] == "examples" else row["part"]
+                following, counted = found[name]
+                found[name] = (max(following, row["number"] + 1), counted + (row["verdict"] != "impossible"))
         return found
 
 
@@ -146,7 +163,8 @@ def _function(
     try:
         while counted < target and number < 3 * target and time.monotonic() < until:
             found = child.example(name, None, number, seed)
-            results.add({"part": "examples", "function": name, "number": number, "seed": seed, **found})
+            part = name if name in PARTS else "examples"
+            results.add({"part": part, "function": name, "number": number, "seed": seed, **found})
             counted += found["verdict"] != "impossible"
             number += 1
             if not child.alive:

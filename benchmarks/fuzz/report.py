@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-FINDINGS = ("raw", "nan", "changed", "different", "text", "crash", "hang")
-PARTS = ("examples", "killed", "interrupted", "disk", "memory", "writers", "threads", "x64")
+from .pool import FINDINGS
+from .scenes import PARTS
+
 _TITLES = {
     "text": "poor text",
     "nan": "silent NaN",
@@ -76,7 +77,7 @@ def findings(rows: Iterable[Mapping[str, Any]]) -> str:
             f"{len(found):5d} × {_TITLES.get(kind, kind)} at {where} ({', '.join(f'{n} {c}' for n, c in functions.most_common(4))})",
             f"        {first.get('error', '')}: {str(first.get('text', '')).strip()[:160]!r} {first.get('paths', '')}",
             f"        {first.get('changes', '')}",
-            f"        python benchmarks/campaign.py --replay {first['function']}:{first['number']}",
+            f"        python benchmarks/campaign.py --replay {first['function'] if first['part'] == 'examples' else first['part']}:{first['number']}",
         ]
     return "\n".join(lines)
 

@@ -79,7 +79,9 @@ def resolve(name: str) -> Callable[..., Any]:
     if name == "settings.override":
         return override
     door, _, rest = name.rpartition(".")
-    found = importlib.import_module("fuzz.self_check") if door == "broken" else getattr(otl, door) if door else otl
+    found = (
+        importlib.import_module(".self_check", __package__) if door == "broken" else getattr(otl, door) if door else otl
+    )
     return getattr(found, rest)
 
 

@@ -145,7 +145,7 @@ VALUES |= {
     "Training": lambda: otl.tl.Training(epochs=1),
     "Training large batch": lambda: otl.tl.Training(epochs=1, batch_size=10**6),
     "Training validation": lambda: otl.tl.Training(epochs=2, validation=0.5, patience=1),
-    "Training fast": lambda: otl.tl.Training(epochs=2, learning_rate=1e6),
+    "Training fast": lambda: otl.tl.Training(epochs=2, learning_rate=1.0),
     "Coral": otl.tl.Coral,
     "ZScore": otl.tl.ZScore,
     "SubspaceAlignment 10**9": lambda: otl.tl.SubspaceAlignment(n_comps=10**9),
