@@ -53,10 +53,11 @@ def wanted(options: argparse.Namespace) -> list[tuple[str, int]]:
     from fuzz.subjects import VERBS, subjects
 
     verbs = {row.name for row in VERBS}
-    names = options.function or [name for name in subjects() if not name.startswith("broken.")]
-    unknown = sorted(set(names) - set(subjects()))
+    known = [name for name in subjects() if not name.startswith("broken.")]
+    names = options.function or known
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        sys.exit(f"{unknown} are no public functions. Known: {', '.join(subjects())}.")
+        sys.exit(f"{unknown} are no public functions. Known: {', '.join(known)}.")
     found = [(name, options.examples or (VERB if name in verbs else OTHER)) for name in names]
     return found if options.function else [*found, *parts]
 

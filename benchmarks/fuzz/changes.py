@@ -80,6 +80,7 @@ MADE: dict[str, Callable[..., None]] = {
     "values": _on(matrices.values),
     "column": _on(frames.column),
     "slot": _on(slots.damage),
+    "slot of a file": _on(slots.damage_in_file),
     "stored model": _on(slots.stored_model),
     "foreign": _on(slots.foreign),
     "extra": _extra,

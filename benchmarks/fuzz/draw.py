@@ -82,7 +82,8 @@ def _of_adata(name: str, adata: AnnData, subject: Subject, arguments: Mapping[st
         found["column"] = st.tuples(_any(columns), kinds).map(lambda both: ["column", name, *both[0], both[1]])
     if rooms:
         kinds = _any((*slots.DAMAGE, *slots.WHOLE, "missing", "missing", "missing"))
-        found["slot"] = st.tuples(_any(rooms), kinds).map(lambda both: ["slot", name, *both[0], both[1]])
+        for kind in ("slot", "slot of a file"):
+            found[kind] = st.tuples(_any(rooms), kinds).map(lambda both, kind=kind: [kind, name, *both[0], both[1]])
     if models:
         leaves = [(key, path) for key in models for path in slots.paths(adata.uns[key]["model"])]
         kinds = _any((*slots.DAMAGE, *slots.WHOLE))

@@ -42,6 +42,8 @@ MEANT = (
     ("", r"p_permutation$", "a model outside of its data has no permutations"),
     ("", r"_assessment/[a-z_]+/\d+ ", "not checked, and the table says why"),
     ("metrics.reconstruction", "", "of an observation without variation"),
+    ("io.read_gdsc", r"X$", "not measured"),
+    ("datasets.simulate_drug_response", r"ln_ic50$", "not measured"),
 )
 
 
@@ -77,7 +79,7 @@ def text_of(error: BaseException) -> str:
 
 def names_something(subject: Subject, text: str) -> bool:
     """At least twenty letters, and a value, a parameter or a part of the data among them."""
-    parts = r"[`'\"\d]|\b(X|obs|var|adata|AnnData|NaN|factors?|genes?|observations?|cells?|lines?|sets?|model|file|column)\b"
+    parts = r"[`'\"\d]|\b(X|obs|var|adata|AnnData|NaN|factors?|genes?|observations?|cells?|lines?|sets?|model|file|columns?|rows?|arrays?|labels?|groups?|matrix)\b"
     return len(text) >= 20 and bool(re.search(parts, text) or any(name in text for name in subject.parameters))
 
 

@@ -22,6 +22,7 @@ def dense(x: Any) -> np.ndarray:
 
 def rounded(x: np.ndarray, dtype: str) -> np.ndarray:
     """The values as `dtype` holds them, in float64."""
+    x = x.astype(np.float64)
     if dtype == "bool":
         return (x > np.median(x)).astype(float)
     if dtype == "uint8":

@@ -68,15 +68,16 @@ class Child:
             return self._dead({"changes": began, "verdict": "crash", "text": f"exit status {self.process.exitcode}"})
 
     def _dead(self, found: dict[str, Any]) -> dict[str, Any]:
-        self.stop()
+        self.stop(gently=False)
         return found
 
     @property
     def alive(self) -> bool:
         return self.process.is_alive()
 
-    def stop(self) -> None:
-        self.connection.close()
+    def stop(self, *, gently: bool = True) -> None:
+        self.connection.close()  # it ends by itself when there is nothing more to read
+        self.process.join(GRACE if gently else 0)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()

@@ -136,6 +136,11 @@ def damage(adata: AnnData, room: str, path: str, what: str) -> AnnData:
     return adata
 
 
+def damage_in_file(adata: AnnData, room: str, path: str, what: str) -> AnnData:
+    """The same, written to an ``.h5ad`` and read again, as far as that can hold it."""
+    return through_file(damage(adata, room, path, what), "again")
+
+
 def foreign(adata: AnnData, room: str, name: Any, what: str) -> AnnData:
     """Put something of somebody else under a name."""
     if room == "uns":
