@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class Choice(NamedTuple):
 
 def rules(
     pattern: str | None,
-    samples: object,
+    samples: Iterable[str] | None,
     max_single_cell: float | None,
     min_reads: int | None,
     max_per_series: int | None,
@@ -94,7 +95,7 @@ def choose(file: h5py.File, found: Layout, asked: Rules, priority: np.random.Gen
     return Choice(np.flatnonzero(keep), accessions, dropped, not_found)
 
 
-def _wanted(samples: object) -> list[str] | None:
+def _wanted(samples: Iterable[str] | None) -> list[str] | None:
     if samples is None:
         return None
     names = list(samples)

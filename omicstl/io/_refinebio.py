@@ -139,7 +139,7 @@ def read_refinebio(
     return AnnData(x, obs=obs, var=pd.DataFrame(index=pd.Index(genes, name="ensembl_id")), uns={_KEY: entry})
 
 
-def _wanted(samples: object) -> set[str] | None:
+def _wanted(samples: Iterable[str] | None) -> set[str] | None:
     if samples is None:
         return None
     names = list(samples)

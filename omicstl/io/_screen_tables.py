@@ -28,7 +28,7 @@ _KNOWN = {
 }
 
 
-def existing(path: object, name: str) -> Path:
+def existing(path: str | Path, name: str) -> Path:
     """Return the path of a file, or say that there is none."""
     found = Path(path).expanduser()
     if found.is_dir():
