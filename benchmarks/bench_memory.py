@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 import omicstl as otl
-from omicstl._core.memory import check_room, out_of_memory
+from omicstl._core.memory import MemoryLimitError
 
 OUT = Path(__file__).parent / "results" / "memory.json"
 LIMITS = (1000, 400, 300, 200, 150, 100, 70, 50, 5)  # MiB of address space
@@ -114,10 +114,9 @@ def one(name: str, limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (pages("VmSize") + limit * 2**20, free))
     ended = "answer"
     try:
-        check_room()
         call(*given)
     except Exception as error:  # noqa: BLE001
-        ended = "raw" if out_of_memory(error, name.split(",")[0]) is None else "refused"
+        ended = "refused" if isinstance(error, MemoryLimitError) or "limit of the process" in str(error) else "raw"
     resource.setrlimit(resource.RLIMIT_AS, (free, free))
     print(json.dumps({"ended": ended, "needs": (pages("VmHWM") - before) / 2**20}))
 

@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from .memory import check_room
+
 
 def attach(file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """
@@ -25,6 +27,7 @@ def attach(file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], li
         if name not in home:
             msg = f"module {package!r} has no attribute {name!r}. Available: {sorted(home)}."
             raise AttributeError(msg)
+        check_room()  # below it an import ends in the middle of some library
         value = getattr(import_module(home[name]), name)
         setattr(sys.modules[package], name, value)
         return value

@@ -7,7 +7,7 @@ import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from itertools import chain
+from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -178,20 +178,23 @@ def public(function: F) -> F:
         return function
     parameters = inspect.signature(function).parameters
     names = [name for name, one in parameters.items() if one.kind is not one.KEYWORD_ONLY]
-    needed = [name for name, one in parameters.items() if one.default is one.empty]
+    rest = next((name for name, one in parameters.items() if one.kind is one.VAR_POSITIONAL), None)
+    needed = [name for name, one in parameters.items() if one.default is one.empty and name != rest]
     kinds = {name: kinds_of(str(one.annotation)) for name, one in parameters.items() if name != "self"}
     called = _called(function)
 
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        given = dict(chain(zip(names, args, strict=False), kwargs.items()))
-        for name, value in given.items():
+        given = [*zip_longest(names[: len(args)], args, fillvalue=rest), *kwargs.items()]
+        for name, value in given:
+            if name is None:  # too many by position: python says it well
+                break
             if name not in parameters:
                 msg = f"{called} has no argument {name!r}.{near_miss(name, kinds)} It has {listed(kinds, limit=40)}."
                 raise TypeError(msg)
             if name in kinds and not any(kind.holds(value) for kind in kinds[name]):
                 raise _wrong(name, value, kinds[name])
-        missing = [name for name in needed if name not in given]
+        missing = [name for name in needed if name not in dict(given)]
         if missing:
             msg = f"{called} needs {listed(missing)}."
             raise TypeError(msg)

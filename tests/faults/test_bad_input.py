@@ -132,7 +132,7 @@ OPTIONS = {
     "set_penalty": (np.nan, ValueError, ["`set_penalty` must be > 0, got nan"]),
     "init": ("signs", ValueError, ["'svd', 'random', got 'signs'"]),
     "tol": (-1e-6, ValueError, ["`tol` must be >= 0"]),
-    "max_iter": (5, ValueError, ["`max_iter` must be >= 20, got 5", "iteration 20"]),
+    "max_iter": (5, ValueError, ["`max_iter` must be >= 20 and <= 100000, got 5", "iteration 20"]),
     "min_genes": (0, ValueError, ["`min_genes` must be >= 1"]),
     "layer": ("log1", KeyError, ["'log1' not found in adata.layers", "Did you mean 'log1p'", "Available"]),
     "layer ": (3, TypeError, ["`layer` must be a string or None, got 3"]),

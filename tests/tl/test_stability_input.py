@@ -46,7 +46,7 @@ def test_refuses_other_values_in_the_same_shape():
     ("options", "error", "words"),
     [
         ({"key": "plyer"}, KeyError, ["'plyer' not found", "Did you mean 'plier'"]),
-        ({"n_refits": 0}, ValueError, ["`n_refits` must be >= 1, got 0"]),
+        ({"n_refits": 0}, ValueError, ["`n_refits` must be >= 1 and <= 10000, got 0"]),
         ({"n_refits": 2.5}, TypeError, ["`n_refits` must be an integer"]),
         ({"rng": "a"}, TypeError, ["`rng` must be an integer"]),
         ({"copy": 0}, TypeError, ["`copy` must be True or False"]),
