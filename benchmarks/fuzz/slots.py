@@ -126,13 +126,7 @@ FOREIGN: dict[str, Callable[[], Any]] = {
 
 def damage(adata: AnnData, room: str, path: str, what: str) -> AnnData:
     """Remove or change an entry of a slot."""
-    tree, name = holder(getattr(adata, room), path)
-    if what == "missing":
-        del tree[name]
-    elif what == "added":
-        tree[f"{name}_junk"] = "junk"
-    else:
-        tree[name] = DAMAGE[what](tree[name])
+    model(getattr(adata, room), path, what)
     return adata
 
 
@@ -154,7 +148,7 @@ def foreign(adata: AnnData, room: str, name: Any, what: str) -> AnnData:
 
 
 def model(tree: dict[str, Any], path: str, what: str) -> dict[str, Any]:
-    """The same for a model in its stored form."""
+    """Remove or change an entry of a tree: a model in its stored form."""
     inner, name = holder(tree, path)
     if what == "missing":
         del inner[name]

@@ -70,7 +70,7 @@ def _is_model(value: Any) -> bool:
 
 _MAPPING = Kind("a dict", lambda value: isinstance(value, Mapping))
 _MODEL = Kind("a fitted model", _is_model)
-#: What annotations are made of. Other names are those of classes of this package.
+#: What annotations are made of. Other names are those of records in `tl`.
 KINDS: dict[str, Kind] = {
     "str": Kind("a string", _is_text),
     "int": Kind("an integer", _is_whole),
@@ -106,14 +106,17 @@ KINDS: dict[str, Kind] = {
         ),
     ),
     "Any": Kind("anything", lambda value: True),
+    "Adaptation": Kind("a record such as otl.tl.Coral()", _comes_from("omicstl.Adaptation")),
+    "Alignment": Kind("a record such as otl.tl.Mmd()", _comes_from("omicstl.Alignment")),
 }
+_RECORD = "otl.tl."
 
 
 def kinds_of(annotation: str) -> list[Kind]:
     """The kinds that an annotation allows: ``"str | None"`` is a string or `None`."""
     parts = annotation.split(" | ")
     return [
-        KINDS[part] if part in KINDS else Kind(f"an otl.tl.{part}", _comes_from(f"omicstl.{part}")) for part in parts
+        KINDS[part] if part in KINDS else Kind(f"an {_RECORD}{part}", _comes_from(f"omicstl.{part}")) for part in parts
     ]
 
 
@@ -124,15 +127,16 @@ def _wrong(name: str, value: Any, kinds: list[Kind]) -> TypeError:
         words.remove("a string")
     allowed = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
     kind = type(value).__name__
-    shown = repr(value) if isinstance(value, _SHOWN) and not _is_column(value) else ""
+    shown = repr(value) if isinstance(value, _SHOWN) else ""
     got = f"{shown} of type {kind}" if 0 < len(shown) <= 200 else kind
     return TypeError(f"`{name}` must be {allowed}, got {got}.{_way_out(name, value, kinds)}")
 
 
 def _way_out(name: str, value: Any, kinds: list[Kind]) -> str:
     """What to write instead, where it can be said."""
-    if isinstance(value, type) and any(kind.words.startswith("an otl.tl.") for kind in kinds):
-        return f" Write {name}={value.__name__}(), a record and not its class."
+    if isinstance(value, type) and any(_RECORD in kind.words for kind in kinds):
+        door = _RECORD if value.__module__.startswith("omicstl.") else ""
+        return f" Write {name}={door}{value.__name__}(), a record and not its class."
     wanted = {kind.words for kind in kinds}
     rows = "a list of names" in wanted
     if "an AnnData" in wanted and type(value).__name__ == "MuData":
@@ -144,7 +148,7 @@ def _way_out(name: str, value: Any, kinds: list[Kind]) -> str:
         return f" Write {name}=[{listed([value])}]."
     if rows and isinstance(value, list | tuple) and value and all(map(_is_real, value)):
         return f" Write {name}=[{listed(map(str, value))}]."
-    if "a string" in wanted and "a path" not in wanted and _is_real(value):
+    if "a string" in wanted <= {"a string", "None"} and _is_real(value):
         return f" Write {name}={str(value)!r}."
     if "a fitted model" in wanted and hasattr(value, "uns"):
         return " Take it out first: otl.get.model(adata)."
@@ -154,10 +158,12 @@ def _way_out(name: str, value: Any, kinds: list[Kind]) -> str:
 
 
 def _called(function: Callable[..., Any]) -> str:
-    """Name that users write: ``otl.tl.project``."""
+    """Name that users write: ``otl.tl.project``; records of options are all in `tl`."""
+    if function.__name__ == "__init__":
+        return f"{_RECORD}{function.__qualname__.removesuffix('.__init__')}"
     parts = function.__module__.split(".")
     door = f"{parts[1]}." if len(parts) > 1 and not parts[1].startswith("_") else ""
-    return f"otl.{door}{function.__qualname__.removesuffix('.__init__')}"
+    return f"otl.{door}{function.__qualname__}"
 
 
 def public(function: F) -> F:

@@ -252,8 +252,12 @@ def test_a_method_is_a_record_with_two_steps():
     ("options", "error", "match"),
     [
         ({"method": "corral"}, ValueError, "`method` must be one of 'auto'.*Did you mean 'coral'"),
-        ({"method": otl.tl.Coral}, TypeError, r"Write method=Coral\(\), a record"),
-        ({"method": 3}, TypeError, "an otl.tl.Adaptation or an otl.tl.Alignment, got 3"),
+        ({"method": otl.tl.Coral}, TypeError, r"Write method=otl.tl.Coral\(\), a record"),
+        (
+            {"method": 3},
+            TypeError,
+            r"a string, a record such as otl.tl.Coral\(\) or a record such as otl.tl.Mmd\(\), got 3",
+        ),
         ({"training": otl.tl.Training()}, ValueError, "`training` is for networks; method='auto'"),
         ({"n_members": 3, "method": "coral"}, ValueError, "`n_members` is for networks"),
         ({"domain_key": "cohorts"}, KeyError, "Did you mean 'cohort'"),
