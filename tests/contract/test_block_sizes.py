@@ -43,6 +43,7 @@ def test_blocks_of_another_size_give_the_same_numbers(case: Case) -> None:
             np.testing.assert_allclose(other[place], array, rtol=0, atol=AGREE * largest, err_msg=place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("batch_key", [None, "batch"])
 def test_networks_are_the_same_bit_for_bit_wherever_their_rows_are(monkeypatch, dtype, batch_key) -> None:

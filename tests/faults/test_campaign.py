@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 pool = pytest.importorskip("benchmarks.fuzz.pool", reason="benchmarks are not part of the source distribution")
+pytestmark = pytest.mark.slow
 VERBS = (
     "tl.plier tl.project tl.stability tl.rank_factors_groups tl.enrich tl.attributions tl.deepprofile tl.vae tl.assess tl.adapt "
     "tl.scdeal tl.predict pp.gene_modules pp.match_distribution pp.align_features pp.map_features"
